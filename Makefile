@@ -1,0 +1,49 @@
+# Works from a fresh clone with Python 3.11 or later and make. pip reads PIP_FIND_LINKS and PIP_CONSTRAINT by itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+ARGS ?=
+
+.PHONY: help test unit lint types format demo bench clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: lint types ## everything that CI runs: lint, types, and the tests on a real Kafka
+	$(BIN)/python -m pytest $(ARGS)
+
+unit: $(INSTALLED) ## the tests that need no Kafka
+	$(BIN)/python -m pytest -m "not broker and not cuda and not docker" $(ARGS)
+
+lint: $(INSTALLED) ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED) ## mypy --strict on package and tests
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## bring the code into ruff's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+demo: $(INSTALLED) ## score a stream in this process: no Kafka, no GPU, no Docker
+	$(BIN)/stream-infer demo $(ARGS)
+
+bench: $(INSTALLED) ## the worker against the plainest loop, on a real Kafka
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean: ## remove what the other targets made
+	rm -rf .venv .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "There is no Python 3.11 or later on the path; set PYTHON to one." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev,demo]'
+	@touch $@

@@ -1,0 +1,25 @@
+"""stream-infer: a PyTorch model on a Kafka stream.
+
+The folder reads as the path of the data; imports point from the end of this list to its beginning.
+
+    errors        what can go wrong, whose fault it is and what happens next
+    records       what travels between the steps: raw records, their positions, batches
+    clock         the one place that asks for the time
+    settings/     the options: where they are read, what they may be
+    metrics       every metric, in one table
+    logs          one JSON object a line, or a line for a person
+
+    avro/         bytes to columns and back: framing, schemas, a fast decoder and the reference
+    model/        one model version's life: manifest, repository, load, run
+    pipeline/     the data's path, a file a step: decode, batch, infer, encode, produce, commit, reject
+    transport/    bytes from Kafka and to it: the Faust plug-in, the consumer thread, rebalances
+    web/          probes and the metrics page
+    scoring       the steps of the path, put together from the settings
+    app           the one place that wires everything; Faust finds `app` here
+
+    cli/          the command `stream-infer`, a file a command group
+    __main__      the same as `python -m stream_infer`
+    testing/      what tests and benchmarks need: fakes, small models, a real Kafka
+"""
+
+__version__ = "0.1.0"

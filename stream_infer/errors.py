@@ -1,0 +1,78 @@
+"""What can go wrong, whose fault it is and what happens next.
+
+    StreamInferError
+    |-- Retry        a broker or registry is away: back off, keep the position, try again
+    `-- Stop         our configuration or installation is wrong: one sentence, exit non-zero
+        `-- WrongUse the command line or the settings are wrong: exit 2
+
+A record's own fault is no exception but a value: a `Reject` travels beside the batch to the dead-letter topic.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import ClassVar
+
+
+class StreamInferError(Exception):
+    """Base of every error that this package raises on purpose; its text is one sentence for a person."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class Retry(StreamInferError):
+    """Something outside is away for now: the position is kept and the step is tried again."""
+
+
+class Stop(StreamInferError):
+    """The worker cannot do its job as configured: it ends with this sentence and a non-zero exit code."""
+
+
+class WrongUse(Stop):
+    """The command line or the settings are wrong; nothing was done."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class Stage(StrEnum):
+    """The step that refused a record."""
+
+    DECODE = "decode"
+    INPUT = "input"
+    INFER = "infer"
+    ENCODE = "encode"
+    PRODUCE = "produce"
+
+
+class Reason(StrEnum):
+    """Why a record was refused: a closed set, because it labels a metric."""
+
+    UNDECODABLE = "undecodable"
+    UNKNOWN_FORMAT = "unknown_format"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    SCHEMA_REFUSED = "schema_refused"
+    INCOMPATIBLE_SCHEMA = "incompatible_schema"
+    TRAILING_BYTES = "trailing_bytes"
+    TOO_LARGE = "too_large"
+    NULL_INPUT = "null_input"
+    WRONG_LENGTH = "wrong_length"
+    WRONG_TYPE = "wrong_type"
+    MODEL_ERROR = "model_error"
+    NON_FINITE = "non_finite"
+    UNENCODABLE = "unencodable"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One record that cannot be scored: `row` is its row in the batch that the refusing step was given.
+
+    `message` is one sentence that names the thing, what was found and what was expected.
+    """
+
+    row: int
+    stage: Stage
+    reason: Reason
+    message: str
+
+    def at(self, row: int) -> "Reject":
+        """Return the same refusal for another row number."""
+        return replace(self, row=row)

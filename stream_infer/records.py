@@ -1,0 +1,148 @@
+"""Raw Kafka records as columns: the value that travels from the transport through the pipeline.
+
+A batch is a set of columns and never a list of record objects, so that a step costs its price once a batch.
+Positions are kept as runs: neighbouring rows that came from one partition.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Partition(NamedTuple):
+    """A topic and a partition number."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Rows `start` to `stop - 1` of a batch, all from one partition, offsets ascending.
+
+    `epoch` says under which assignment of the partition they were read: rows of an epoch that ended are void.
+    """
+
+    source: Partition
+    epoch: int
+    start: int
+    stop: int
+
+    def shift(self, by: int) -> "Run":
+        """Return the same run with its rows moved by `by`."""
+        return replace(self, start=self.start + by, stop=self.stop + by)
+
+    def clip(self, start: int, stop: int) -> "Run":
+        """Return the part of the run inside rows `start` to `stop - 1`, in the same row numbers."""
+        return replace(self, start=max(self.start, start), stop=min(self.stop, stop))
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """One partition that this worker may score from `offset` on (None: wherever the reset policy starts)."""
+
+    source: Partition
+    epoch: int
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a partition is done under one epoch: `offset` is the next one to score, as Kafka commits it."""
+
+    epoch: int
+    offset: int
+
+
+Positions = Mapping[Partition, Position]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Raw records in arrival order, one row each; all columns have the same length.
+
+    `offsets` is int64; `timestamps_ms` are Kafka record timestamps in milliseconds since the epoch, -1 where the
+    record has none; `headers` is None when no row has any. `arrived_s` is the monotonic time at which the oldest row
+    reached this process.
+    """
+
+    runs: tuple[Run, ...]
+    offsets: NDArray[np.int64]
+    timestamps_ms: list[int]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    headers: list[Headers | None] | None
+    arrived_s: float
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all keys and values."""
+        return sum(map(len, filter(None, self.values))) + sum(map(len, filter(None, self.keys)))
+
+    def slice(self, start: int, stop: int) -> "Records":
+        """Return rows `start` to `stop - 1`, renumbered from 0."""
+        kept = (run.clip(start, stop) for run in self.runs if run.start < stop and run.stop > start)
+        return Records(
+            runs=tuple(run.shift(-start) for run in kept),
+            offsets=self.offsets[start:stop],
+            timestamps_ms=self.timestamps_ms[start:stop],
+            keys=self.keys[start:stop],
+            values=self.values[start:stop],
+            headers=self.headers[start:stop] if self.headers else None,
+            arrived_s=self.arrived_s,
+        )
+
+    def position(self, row: int) -> tuple[Partition, int]:
+        """Return the partition and the offset of one row."""
+        run = next(run for run in self.runs if run.start <= row < run.stop)
+        return run.source, int(self.offsets[row])
+
+
+def concat(parts: Sequence[Records]) -> Records:
+    """Return the rows of all `parts`, in their order; `arrived_s` is that of the oldest."""
+    if len(parts) == 1:
+        return parts[0]
+    return Records(
+        runs=tuple(_shifted_runs(parts)),
+        offsets=np.concatenate([part.offsets for part in parts]),
+        timestamps_ms=_chain(part.timestamps_ms for part in parts),
+        keys=_chain(part.keys for part in parts),
+        values=_chain(part.values for part in parts),
+        headers=_concat_headers(parts),
+        arrived_s=min(part.arrived_s for part in parts),
+    )
+
+
+def _shifted_runs(parts: Sequence[Records]) -> Iterator[Run]:
+    base = 0
+    for part in parts:
+        yield from (run.shift(base) for run in part.runs)
+        base += len(part)
+
+
+def _concat_headers(parts: Sequence[Records]) -> list[Headers | None] | None:
+    if all(part.headers is None for part in parts):
+        return None
+    return _chain(part.headers or [None] * len(part) for part in parts)
+
+
+def _chain(lists: Iterable[list[T]]) -> list[T]:
+    whole: list[T] = []
+    for part in lists:
+        whole += part
+    return whole
