@@ -1,0 +1,36 @@
+"""Avro on both sides of the model: framing, schemas, and records as columns. Knows no Kafka and no model.
+
+tree, admission, schemas, spell   what a schema is, and which are let in
+framing, groups, registry, catalog   which schema wrote a record
+check, align, build, rows         the reference decoder: fastavro, record by record
+columns, resolve                  the fast decoder: pyruhvro over a batch
+samples, agreement, writer        which of the two serves a writer schema
+decoder, keys, lower, encoder     what the pipeline calls
+"""
+
+from stream_infer.avro.arrow import column, path_type
+from stream_infer.avro.decoder import Decoded, Decoder
+from stream_infer.avro.encoder import Encoder
+from stream_infer.avro.framing import InputFormat, OutputFormat
+from stream_infer.avro.keys import KeyColumn, KeyDecoder, is_key_path
+from stream_infer.avro.registry import SchemaNotFound, SchemaSource
+from stream_infer.avro.schemas import AvroSchema, load_schema, parse_schema, with_passthrough
+
+__all__ = [
+    "AvroSchema",
+    "Decoded",
+    "Decoder",
+    "Encoder",
+    "InputFormat",
+    "KeyColumn",
+    "KeyDecoder",
+    "OutputFormat",
+    "SchemaNotFound",
+    "SchemaSource",
+    "column",
+    "is_key_path",
+    "load_schema",
+    "parse_schema",
+    "path_type",
+    "with_passthrough",
+]

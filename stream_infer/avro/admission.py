@@ -1,0 +1,78 @@
+"""Which schemas are let in: those with which a few bytes cannot exhaust memory, time or the stack.
+
+Recursion, depth and the number of fields are refused where the tree is built (`tree.parse`); the rest is refused
+here. What a *message* may hold is checked in `check`.
+"""
+
+from typing import Final
+
+from stream_infer.avro.refusal import SchemaRefused
+from stream_infer.avro.tree import (
+    ArrayOf,
+    AvroType,
+    Enum,
+    Fixed,
+    MapOf,
+    Primitive,
+    Record,
+    UnionOf,
+    children,
+)
+
+MAX_DECIMAL_BYTES: Final = 64
+MAX_CELLS_PER_BYTE: Final = 128
+"""How many column cells one encoded byte may become: a null record in an array is one byte and a cell per field."""
+
+_SIZES: Final = {"null": 0, "float": 4, "double": 8}
+
+
+def admit(avro_type: AvroType) -> None:
+    """Refuse a schema that a hostile message could use.
+
+    Raises `SchemaRefused` for array items or map values that take no bytes or expand too far, an enum without
+    symbols, a negative size and a fixed decimal longer than `MAX_DECIMAL_BYTES`.
+    """
+    match avro_type:
+        case ArrayOf(items=inner) | MapOf(values=inner):
+            _admit_repeated(inner)
+        case Enum(symbols=()):
+            raise SchemaRefused(f"enum {avro_type.name} has no symbols")
+        case Fixed() if avro_type.size < 0 or (avro_type.logical == "decimal" and avro_type.size > MAX_DECIMAL_BYTES):
+            raise SchemaRefused(
+                f"fixed {avro_type.name} has {avro_type.size} bytes: expected 0 or more, "
+                f"for a decimal at most {MAX_DECIMAL_BYTES}",
+            )
+    for child in children(avro_type):
+        admit(child)
+
+
+def _admit_repeated(inner: AvroType) -> None:
+    size = min_size_bytes(inner)
+    if size == 0:
+        raise SchemaRefused("array items or map values take no bytes: expected types of one byte or more")
+    if _cells(inner) > MAX_CELLS_PER_BYTE * size:
+        raise SchemaRefused(
+            f"array items or map values of {size} encoded bytes hold {_cells(inner)} fields: "
+            f"expected at most {MAX_CELLS_PER_BYTE} a byte",
+        )
+
+
+def min_size_bytes(avro_type: AvroType) -> int:
+    """Return the fewest bytes that a value of the type takes."""
+    match avro_type:
+        case Primitive():
+            return _SIZES.get(avro_type.kind, 1)
+        case Fixed():
+            return avro_type.size
+        case UnionOf():
+            return 1 + min(map(min_size_bytes, avro_type.branches))
+        case Record():
+            return sum(min_size_bytes(each.type) for each in avro_type.fields)
+        case _:
+            return 1
+
+
+def _cells(avro_type: AvroType) -> int:
+    if isinstance(avro_type, ArrayOf | MapOf):
+        return 1
+    return 1 + sum(map(_cells, children(avro_type)))

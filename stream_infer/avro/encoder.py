@@ -1,0 +1,150 @@
+"""Encode: columns in a schema's fields to framed Avro records."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyruhvro
+from fastavro import parse_schema, schemaless_writer
+
+from stream_infer.avro.agreement import sample_bodies
+from stream_infer.avro.columns import Wire, is_panic
+from stream_infer.avro.framing import SINGLE_OBJECT_MARKER, OutputFormat, confluent_frame, single_object_frame
+from stream_infer.avro.lower import is_lowerable, lower, python_values
+from stream_infer.avro.rows import RowDecoder
+from stream_infer.avro.schemas import AvroSchema
+from stream_infer.avro.spell import Plain
+from stream_infer.avro.tree import Record
+from stream_infer.errors import WrongUse
+
+log = logging.getLogger(__name__)
+
+_MARKER_AS_LONG: Final = -98
+"""The long that Avro encodes as C3 01."""
+
+
+class Encoder:
+    """Encodes columns as records of one schema, each behind the frame of the output format.
+
+    `schema_id` is the registered id, which the confluent format needs. Raises `WrongUse` without it and
+    `SchemaRefused` for a schema that is no record.
+    """
+
+    def __init__(self, schema: AvroSchema, *, output_format: OutputFormat, schema_id: int | None = None) -> None:
+        frame = _frame(schema, output_format, schema_id)
+        self._rows = RowEncoder(schema.record, frame=frame)
+        fast = FastEncoder(schema.record, frame=frame) if is_lowerable(schema.record) else None
+        self._fast = fast if fast is not None and _agree(schema, fast, self._rows) else None
+        if self._fast is None:
+            log.warning(
+                "schema %s is encoded record by record: the fast encoder cannot write all its types", schema.name
+            )
+
+    @property
+    def is_fast(self) -> bool:
+        """Return whether whole batches are encoded at once."""
+        return self._fast is not None
+
+    def encode(self, columns: pa.RecordBatch) -> list[bytes]:
+        """Return one framed record per row; `columns` are in the schema's field order and Arrow types.
+
+        Raises `ValueError` (of which Arrow's errors are) when a value does not fit its field; nothing is encoded then.
+        """
+        return (self._fast or self._rows).encode(columns)
+
+
+class RowEncoder:
+    """The reference encoder: fastavro, record by record."""
+
+    def __init__(self, record: Record, *, frame: bytes) -> None:
+        self._record = record
+        self._frame = frame
+        self._schema = parse_schema(Plain().spell(record))
+
+    def encode(self, columns: pa.RecordBatch) -> list[bytes]:
+        """Return one framed record per row; raises `ValueError` when a value does not fit its field."""
+        return [self._encoded(each) for each in python_values(columns.to_struct_array(), self._record)]
+
+    def _encoded(self, value: object) -> bytes:
+        buffer = BytesIO()
+        buffer.write(self._frame)
+        try:
+            schemaless_writer(buffer, self._schema, value)
+        except (TypeError, OverflowError, KeyError) as error:
+            raise ValueError(f"a record does not fit its schema: {error}") from error
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class _FrameField:
+    """One constant column whose encoding is a part of the frame."""
+
+    kind: str
+    value: pa.Scalar
+
+
+class FastEncoder:
+    """pyruhvro over a whole batch; the frame is written by constant columns in front, at no copy per record."""
+
+    def __init__(self, record: Record, *, frame: bytes) -> None:
+        self._record = record
+        self._frame = _frame_fields(frame)
+        wire = Wire()
+        fields = {f"h{at}": each.kind for at, each in enumerate(self._frame)}
+        fields |= {f"f{at}": wire.spell(each.type) for at, each in enumerate(record.fields)}
+        self._names = list(fields)
+        self._wire = json.dumps(wire.record(fields))
+
+    def encode(self, columns: pa.RecordBatch) -> list[bytes]:
+        """Return one framed record per row; raises `ValueError` when a value does not fit its field."""
+        frame = [pa.repeat(each.value, columns.num_rows) for each in self._frame]
+        body = [lower(columns.column(at), each.type, each.name) for at, each in enumerate(self._record.fields)]
+        wire = pa.RecordBatch.from_arrays([*frame, *body], names=self._names)
+        return list(self._write(wire).to_pylist()) if columns.num_rows else []
+
+    def _write(self, wire: pa.RecordBatch) -> pa.Array:
+        try:
+            return pyruhvro.serialize_record_batch(wire, self._wire, 1)[0]
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            raise ValueError(f"the fast encoder panicked: {error}") from error
+
+
+def _frame(schema: AvroSchema, output_format: OutputFormat, schema_id: int | None) -> bytes:
+    if output_format == "single_object":
+        return single_object_frame(schema.fingerprint)
+    if output_format == "raw":
+        return b""
+    if schema_id is None:
+        raise WrongUse("schemas.output_format is confluent, but the output schema has no registered id")
+    return confluent_frame(schema_id)
+
+
+def _frame_fields(frame: bytes) -> list[_FrameField]:
+    """Return columns whose Avro encoding is the frame: a double is its eight bytes, a float four, false one zero."""
+    if not frame:
+        return []
+    if frame.startswith(SINGLE_OBJECT_MARKER):
+        number = float(np.frombuffer(frame[2:], "<f8")[0])
+        return [_FrameField("long", pa.scalar(_MARKER_AS_LONG)), _FrameField("double", pa.scalar(number))]
+    schema_id = pa.array(np.frombuffer(frame[1:], "<f4"))[0]
+    return [_FrameField("boolean", pa.scalar(value=False)), _FrameField("float", schema_id)]
+
+
+def _agree(schema: AvroSchema, fast: FastEncoder, rows: RowEncoder) -> bool:
+    """Return whether both encoders write the same bytes for samples of the schema."""
+    columns = RowDecoder(schema.record, schema.record).decode(sample_bodies(schema.record)).columns
+    return _try(fast, columns) == rows.encode(columns)
+
+
+def _try(fast: FastEncoder, columns: pa.RecordBatch) -> Sequence[bytes] | None:
+    try:
+        return fast.encode(columns)
+    except ValueError:
+        return None

@@ -1,0 +1,99 @@
+"""Avro schemas as the worker uses them: parsed, admitted, with fingerprint and Arrow types."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
+
+from stream_infer.avro.admission import admit
+from stream_infer.avro.arrow import arrow_schema
+from stream_infer.avro.refusal import SchemaRefused
+from stream_infer.avro.spell import full
+from stream_infer.avro.tree import AvroType, Field, Record, parse
+from stream_infer.errors import WrongUse
+
+MAX_SCHEMA_BYTES: Final = 1_048_576
+
+
+@dataclass(frozen=True)
+class AvroSchema:
+    """One admitted schema.
+
+    `json` is the text it was read from; `tree` the same with names resolved; `fingerprint` the eight bytes of its
+    CRC-64-AVRO, least significant first, as single-object encoding writes them.
+    """
+
+    json: str
+    tree: AvroType
+    fingerprint: bytes
+
+    @property
+    def name(self) -> str:
+        """Return the full name, or the kind of a type that has no name."""
+        return str(getattr(self.tree, "name", None) or getattr(self.tree, "kind", type(self.tree).__name__))
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Return the fields, each with `name` and `type`; a schema that is no record has none."""
+        return self.tree.fields if isinstance(self.tree, Record) else ()
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """Return the columns of the record; raises `SchemaRefused` when it is none."""
+        return arrow_schema(self.record)
+
+    @property
+    def record(self) -> Record:
+        """Return the tree; raises `SchemaRefused` when it is no record."""
+        if not isinstance(self.tree, Record):
+            raise SchemaRefused(f"schema {self.name} is no record: only records have fields")
+        return self.tree
+
+
+def parse_schema(text: str) -> AvroSchema:
+    """Return the schema in `text`, JSON; raises `SchemaRefused` for one that is malformed or not admitted."""
+    if len(text) > MAX_SCHEMA_BYTES:
+        raise SchemaRefused(f"the schema has {len(text)} characters: expected at most {MAX_SCHEMA_BYTES}")
+    try:
+        decoded = json.loads(text)
+        tree = parse(decoded)
+        admit(tree)
+        return AvroSchema(text, tree, _fingerprint(decoded))
+    except (ValueError, RecursionError, SchemaParseException) as error:
+        raise SchemaRefused(f"the schema is not valid Avro: {error}") from error
+
+
+def load_schema(path: Path | str) -> AvroSchema:
+    """Return the schema in a file; raises `WrongUse` when it is missing, malformed or not admitted."""
+    try:
+        return parse_schema(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, SchemaRefused) as error:
+        raise WrongUse(f"schema file {path} cannot be used: {error}") from error
+
+
+def with_passthrough(prediction: AvroSchema, reader: AvroSchema, fields: Sequence[str]) -> AvroSchema:
+    """Return the prediction schema with the named fields of the reader appended, unless it has them already.
+
+    Raises `WrongUse` for a field that the reader schema does not have.
+    """
+    missing = set(fields) - {each.name for each in reader.fields}
+    if missing:
+        known = ", ".join(each.name for each in reader.fields)
+        raise WrongUse(f"schemas.passthrough names {min(missing)!r}: expected a field of {reader.name}: {known}")
+    wanted = [name for name in fields if name not in {each.name for each in prediction.fields}]
+    if not wanted:
+        return prediction
+    document = json.loads(prediction.json)
+    # The reader is spelled out from its tree: its JSON may name types that are defined in fields left behind.
+    spelled = {each["name"]: each for each in full(reader.record)["fields"]}
+    document["fields"] += [spelled[name] for name in dict.fromkeys(wanted)]
+    return parse_schema(json.dumps(document))
+
+
+def _fingerprint(decoded: Any) -> bytes:
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(decoded), "CRC-64-AVRO"))

@@ -1,0 +1,105 @@
+"""Decoding what one writer schema wrote: fast while all is well, record by record where it is not."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from stream_infer.avro.agreement import agree
+from stream_infer.avro.columns import ColumnDecoder, Fast, Undecided, column_decoder
+from stream_infer.avro.refusal import Incompatible
+from stream_infer.avro.rows import Part, Refused, RowDecoder
+from stream_infer.avro.schemas import AvroSchema
+from stream_infer.avro.tree import Record
+
+log = logging.getLogger(__name__)
+
+SMALL: Final = 8
+"""A stretch this short is decoded row by row rather than halved once more."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What became of a batch so far; parts come in the order of their rows."""
+
+    parts: list[pa.RecordBatch] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    def add(self, part: Part, indices: Sequence[int]) -> None:
+        """Add the outcome for the bodies at `indices` of the batch."""
+        self.parts.append(part.columns)
+        self.kept += [indices[each] for each in part.kept]
+        self.refused += [Refused(indices[each.index], each.refusal) for each in part.refused]
+
+
+class WriterDecoder:
+    """Decodes records of one writer schema to columns of the reader's.
+
+    Raises `Incompatible` when no record of the writer can be read as the reader's.
+    """
+
+    def __init__(self, writer: AvroSchema, reader: Record) -> None:
+        if not isinstance(writer.tree, Record):
+            raise Incompatible(
+                f"writer schema {writer.name} is no record: expected one with the fields of {reader.name}"
+            )
+        fast = column_decoder(writer.tree, reader)
+        self._rows = RowDecoder(writer.tree, reader)
+        self._fast = _trusted(writer, fast, self._rows)
+
+    @property
+    def is_fast(self) -> bool:
+        """Return whether whole batches are decoded at once."""
+        return self._fast is not None
+
+    def decode(self, values: Sequence[bytes], start: int) -> Answer:
+        """Decode values whose records begin at byte `start`."""
+        answer = Answer()
+        self._decode(values, range(len(values)), start, answer)
+        return answer
+
+    def _decode(self, values: Sequence[bytes], indices: Sequence[int], start: int, answer: Answer) -> None:
+        """Decode the values at `indices`, halving a stretch that the fast decoder cannot take as a whole."""
+        if self._fast is None:
+            self._singly(values, indices, start, answer)
+            return
+        try:
+            fast = self._fast.decode(values, start)
+        except Undecided:
+            self._halve(values, indices, start, answer)
+            return
+        if fast.sound.all():
+            answer.add(Part(fast.columns, list(range(len(values)))), indices)
+        else:
+            self._mend(values, indices, start, answer=answer, fast=fast)
+
+    def _halve(self, values: Sequence[bytes], indices: Sequence[int], start: int, answer: Answer) -> None:
+        if len(values) <= SMALL:
+            self._singly(values, indices, start, answer)
+            return
+        middle = len(values) // 2
+        self._decode(values[:middle], indices[:middle], start, answer)
+        self._decode(values[middle:], indices[middle:], start, answer)
+
+    def _mend(self, values: Sequence[bytes], indices: Sequence[int], start: int, *, answer: Answer, fast: Fast) -> None:
+        """Take the sound rows as they are, and ask the reference about the others."""
+        sound, others = np.flatnonzero(fast.sound).tolist(), np.flatnonzero(~fast.sound).tolist()
+        answer.add(Part(fast.columns.filter(pa.array(fast.sound)), sound), indices)
+        self._singly([values[each] for each in others], [indices[each] for each in others], start, answer)
+
+    def _singly(self, values: Sequence[bytes], indices: Sequence[int], start: int, answer: Answer) -> None:
+        answer.add(self._rows.decode([value[start:] for value in values]), indices)
+
+
+def _trusted(writer: AvroSchema, fast: ColumnDecoder | None, rows: RowDecoder) -> ColumnDecoder | None:
+    if fast is None:
+        log.info("writer schema %s is decoded record by record: it has types that columns cannot take", writer.name)
+        return None
+    if not agree(writer.tree, fast=fast, reference=rows):
+        log.warning("writer schema %s is decoded record by record: the fast decoder answers otherwise", writer.name)
+        return None
+    return fast
