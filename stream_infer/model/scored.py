@@ -1,0 +1,75 @@
+"""The scores of a batch: the value that the model hands on, and its Arrow columns."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the model says of each row; all arrays have as many rows.
+
+    `scores` is the activated output, (rows, k); `prediction`, `label_index` (into `labels`) and `confidence` are None
+    where the task has none. Rows in `withheld` count as having no answer: null columns and no scores.
+    """
+
+    scores: NDArray[np.float32]
+    prediction: NDArray[np.float64] | None = None
+    label_index: NDArray[np.int64] | None = None
+    labels: tuple[str, ...] | None = None
+    confidence: NDArray[np.float32] | None = None
+    withheld: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, rows: NDArray[Any]) -> "Scored":
+        """Return these rows only, in this order: row numbers, a mask or a slice."""
+        return Scored(
+            self.scores[rows],
+            prediction=_take(self.prediction, rows),
+            label_index=_take(self.label_index, rows),
+            labels=self.labels,
+            confidence=_take(self.confidence, rows),
+            withheld=_take(self.withheld, rows),
+        )
+
+    def without(self, mask: NDArray[np.bool_]) -> "Scored":
+        """Return all rows, with no answer for those in the mask."""
+        return replace(self, withheld=mask if self.withheld is None else self.withheld | mask)
+
+    def prediction_column(self) -> pa.Array:
+        """Return predictions as float64, null where there is none."""
+        return self._column(self.prediction, pa.float64())
+
+    def confidence_column(self) -> pa.Array:
+        """Return confidences as float32, null where there is none."""
+        return self._column(self.confidence, pa.float32())
+
+    def label_column(self) -> pa.Array:
+        """Return the labels' names as strings, null where there is none."""
+        if self.labels is None:
+            return pa.nulls(len(self), pa.string())
+        return pa.array(self.labels).take(self._column(self.label_index, pa.int64()))
+
+    def scores_column(self) -> pa.Array:
+        """Return scores as lists of float32, empty where they are withheld."""
+        lengths = np.full(len(self), self.scores.shape[1], dtype=np.int32)
+        kept = self.scores
+        if self.withheld is not None:
+            lengths[self.withheld] = 0
+            kept = kept[~self.withheld]
+        offsets = np.concatenate([np.zeros(1, dtype=np.int32), lengths.cumsum(dtype=np.int32)])
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(kept.reshape(-1)))
+
+    def _column(self, values: NDArray[Any] | None, kind: pa.DataType) -> pa.Array:
+        if values is None:
+            return pa.nulls(len(self), kind)
+        return pa.array(values, type=kind, mask=self.withheld)
+
+
+def _take(values: NDArray[Any] | None, rows: NDArray[Any]) -> NDArray[Any] | None:
+    return None if values is None else values[rows]

@@ -1,0 +1,169 @@
+"""One loaded version of a model: prepare columns, launch the call, wait for the scores."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from stream_infer.errors import Reject, StreamInferError
+from stream_infer.model.device import Call, Device, Flight, Landed
+from stream_infer.model.formats.network import cause
+from stream_infer.model.inputs import example_inputs, pad, read_inputs
+from stream_infer.model.manifest import Manifest
+from stream_infer.model.outputs import score
+from stream_infer.model.scored import Scored
+
+# TorchScript optimises in its second call, and a CUDA graph is captured in its first.
+WARM_CALLS: Final = 3
+
+
+class InferenceFailed(StreamInferError):
+    """The model raised for a batch: a record's fault, or the model's own; a smaller batch tells which."""
+
+
+class OutOfDeviceMemory(InferenceFailed):
+    """The device's memory does not hold the batch; a smaller one may fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows of a batch that fit the model's inputs.
+
+    `rows` are their numbers in the columns that were given, ascending; `rejects` names each other row once; `tensors`
+    are in host memory, padded to a batch size that the version takes.
+    """
+
+    rows: NDArray[np.int64]
+    rejects: tuple[Reject, ...]
+    tensors: tuple[torch.Tensor, ...]
+
+    @property
+    def padded_rows(self) -> int:
+        """Rows that the model is called with, padding counted."""
+        return len(self.tensors[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Rowbound:
+    """How many rows a version may be called with: one of `sizes` if there are any, else `low` to `high`."""
+
+    low: int = 1
+    high: int | None = None
+    sizes: tuple[int, ...] = ()
+
+    def padded(self, rows: int) -> int:
+        """Return how many rows a batch of `rows` is padded to. Raises ValueError when it is too large."""
+        if self.high is not None and rows > self.high:
+            raise ValueError(f"a batch has {rows} rows, expected at most {self.high}")
+        return next((size for size in self.sizes if size >= rows), max(rows, self.low))
+
+
+class Pending:
+    """A call under way."""
+
+    def __init__(self, flight: Flight, *, rows: int, version: "LoadedVersion") -> None:
+        self._flight = flight
+        self._rows = rows
+        self._version = version
+        self._scored: Scored | None = None
+
+    def done(self) -> bool:
+        """Whether the scores can be had without waiting."""
+        return self._scored is not None or self._flight.done()
+
+    def result(self) -> Scored:
+        """Wait for the scores, one row for each of `Prepared.rows`; raises InferenceFailed when the call failed."""
+        if self._scored is None:
+            try:
+                output = self._flight.result()
+            except Exception as error:  # whatever the model's code raises
+                raise self._version.failure(error, rows=self._rows) from error
+            self._scored = score(output.numpy()[: self._rows], self._version.manifest.outputs)
+        return self._scored
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LoadedVersion:
+    """A version whose files are checked and whose model is on its device.
+
+    `digest` is the SHA-256 of its manifest. `max_batch_size` is None where nothing limits it; `allowed_batch_sizes` is
+    empty where every size is. `precision` is the type that floating inputs are brought to, None for the manifest's.
+    """
+
+    name: str
+    version: str
+    digest: str
+    manifest: Manifest
+    device: Device
+    call: Call
+    bound: Rowbound
+    width: int = 0
+    precision: torch.dtype | None = None
+    writes_inputs: bool = False
+
+    @property
+    def max_batch_size(self) -> int | None:
+        """Most rows of one batch."""
+        return self.bound.high
+
+    @property
+    def allowed_batch_sizes(self) -> tuple[int, ...]:
+        """Sizes that batches are padded to, ascending."""
+        return self.bound.sizes
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Input fields that `prepare` reads, dotted paths."""
+        return self.manifest.fields
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes."""
+        return self.manifest.outputs.labels
+
+    def prepare(self, columns: pa.RecordBatch) -> Prepared:
+        """Return the rows that fit the model's inputs, as tensors.
+
+        The tensors may share memory with the columns, which must not be overwritten before the result is there.
+        Raises Stop for a field that the columns lack, ValueError for more rows than `max_batch_size`.
+        """
+        inputs = read_inputs(columns, self.manifest.inputs, precision=self.precision)
+        tensors = inputs.tensors
+        if len(inputs.rows):
+            tensors = pad(tensors, self.bound.padded(len(inputs.rows)))
+        return Prepared(inputs.rows, inputs.rejects, tensors)
+
+    def launch(self, prepared: Prepared) -> Pending:
+        """Start the call on the device; on a CPU it is over when this returns.
+
+        Raises InferenceFailed, or OutOfDeviceMemory, when the model fails at once.
+        """
+        return Pending(self._launch(prepared.tensors, len(prepared.rows)), rows=len(prepared.rows), version=self)
+
+    def warm(self, batch_size: int) -> None:
+        """Call the model on zeros at the size that a batch of `batch_size` is padded to, and wait for it.
+
+        Belongs on the thread that launches: CUDA and TorchScript keep state per thread. Raises as `launch` does.
+        """
+        tensors = example_inputs(self.manifest.inputs, self.bound.padded(batch_size), precision=self.precision)
+        for _ in range(WARM_CALLS):
+            Pending(self._launch(tensors, batch_size), rows=batch_size, version=self).result()
+
+    def failure(self, error: Exception, *, rows: int) -> InferenceFailed:
+        """Return the error that says what the model raised for a batch of `rows`."""
+        kind = OutOfDeviceMemory if isinstance(error, torch.OutOfMemoryError) else InferenceFailed
+        return kind(f"model {self.name} version {self.version} failed on a batch of {rows}: {cause(error)}")
+
+    def _launch(self, tensors: tuple[torch.Tensor, ...], rows: int) -> Flight:
+        if not rows:
+            return Landed(torch.empty((0, self.width)))
+        try:
+            # Tensors made outside keep counting writes, which inference tensors do not; see `load.py`.
+            given = tuple(tensor.clone() for tensor in tensors) if self.writes_inputs else tensors
+            with torch.inference_mode():
+                return self.device.launch(self.call, self.device.stage(given))
+        except Exception as error:  # whatever the model's code raises
+            raise self.failure(error, rows=rows) from error
