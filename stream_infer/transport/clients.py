@@ -1,0 +1,201 @@
+"""librdkafka's configuration for every client of the worker, made from the settings, and the first contact."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from stream_infer.clock import Clock, SystemClock
+from stream_infer.errors import Stop, WrongUse
+from stream_infer.settings import Settings
+
+T = TypeVar("T")
+Config = dict[str, Any]
+
+log = logging.getLogger(__name__)
+librdkafka_log = logging.getLogger("librdkafka")
+
+ATTEMPT_S: Final = 1.0
+PROGRESS_S: Final = 5.0
+EVENTS_S: Final = 0.1
+NO_ANSWER: Final = "no answer"
+HEADER_ROOM_BYTES: Final = 65536
+LIBRDKAFKA_MAX_MESSAGE_BYTES: Final = 1_000_000
+
+
+def consumer_config(settings: Settings) -> Config:
+    """Return the properties of the group's consumer.
+
+    It commits nothing by itself, and a position that the broker lost comes up as an error (`auto.offset.reset` is
+    `error`), so that whoever moves it can log and count that.
+    """
+    kafka = settings.kafka
+    # Without the short back-off a full queue is left alone for a second, which costs half the throughput.
+    defaults = {"isolation.level": "read_committed", "fetch.queue.backoff.ms": 5}
+    chosen = {**defaults, **kafka.properties, **kafka.consumer_properties, **_secrets(settings)}
+    owned: Config = {
+        "group.id": settings.application_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+    }
+    # Under the new group protocol the broker assigns, and librdkafka refuses a strategy.
+    if chosen.get("group.protocol") != "consumer":
+        owned["partition.assignment.strategy"] = "cooperative-sticky"
+    return chosen | _identity(settings) | owned
+
+
+def producer_config(settings: Settings) -> Config:
+    """Return the properties of a producer that never gives a record up: an outage is waited out."""
+    defaults = {
+        "compression.type": "lz4",
+        "partitioner": "murmur2_random",
+        "message.max.bytes": max(LIBRDKAFKA_MAX_MESSAGE_BYTES, settings.delivery.max_record_bytes + HEADER_ROOM_BYTES),
+    }
+    chosen = {**defaults, **settings.kafka.properties, **settings.kafka.producer_properties, **_secrets(settings)}
+    owned = {"enable.idempotence": True, "message.timeout.ms": 0}
+    return chosen | _identity(settings) | owned
+
+
+def output_producer_config(settings: Settings) -> Config:
+    """Return `producer_config` with delivery reports for failures alone, which saves a Python callback a record."""
+    return producer_config(settings) | {"delivery.report.only.error": True}
+
+
+def reader_config(settings: Settings) -> Config:
+    """Return the properties of a consumer that is assigned partitions, joins no group and commits nothing.
+
+    It carries the worker's group id, which its user may be allowed to use, but never joins that group.
+    """
+    return consumer_config(settings) | {"enable.partition.eof": True}
+
+
+def admin_config(settings: Settings) -> Config:
+    """Return the properties of an admin client."""
+    return {**settings.kafka.properties, **_secrets(settings), **_identity(settings)}
+
+
+def create_client(build: Callable[[Config], T], config: Config) -> T:
+    """Return `build(config)`; raises WrongUse with librdkafka's reason when it does not take the properties."""
+    try:
+        return build(config)
+    except KafkaException as error:
+        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
+        raise WrongUse(f"kafka.properties cannot be used: {reason}.") from error
+    except (TypeError, ValueError) as error:
+        raise WrongUse(f"kafka.properties cannot be used: {error}.") from error
+
+
+def wait_for_broker(settings: Settings, *, clock: Clock | None = None) -> None:
+    """Return once a broker answers; the properties of consumer and producer were tried before.
+
+    Raises WrongUse for properties that librdkafka does not take, and Stop when no broker answered within
+    `kafka.startup_timeout_s`; progress is logged every five seconds.
+    """
+    try_properties(settings)
+    clock = clock or SystemClock()
+    contact = _FirstContact()
+    admin = create_client(AdminClient, admin_config(settings) | {"error_cb": contact.note, "log_level": 0})
+    start_s = noted_s = clock.monotonic_s()
+    limit_s = settings.kafka.startup_timeout_s
+    while (waited_s := clock.monotonic_s() - start_s) < limit_s:
+        if contact.answers(admin, timeout_s=min(limit_s - waited_s, ATTEMPT_S)):
+            return
+        if clock.monotonic_s() - noted_s >= PROGRESS_S:
+            noted_s = clock.monotonic_s()
+            log.warning("no broker at %s yet: %s", settings.kafka.bootstrap_servers, contact.last_error)
+    raise Stop(
+        f"kafka.bootstrap_servers is {settings.kafka.bootstrap_servers}: no broker answered within "
+        f"{limit_s:g} s, expected one to; the last error was: {contact.last_error}."
+    )
+
+
+def try_properties(settings: Settings) -> None:
+    """Raise WrongUse when librdkafka does not take the properties; nothing is sent."""
+    create_client(Consumer, consumer_config(settings)).close()
+    create_client(Producer, output_producer_config(settings))
+
+
+class _FirstContact:
+    """Asks for metadata and remembers the most telling error."""
+
+    def __init__(self) -> None:
+        self.last_error = NO_ANSWER
+
+    def note(self, error: KafkaError) -> None:
+        # "All brokers are down" follows every single broker's own error and says less.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's local codes are spelt so
+            self.last_error = error.str()
+
+    def answers(self, admin: AdminClient, *, timeout_s: float) -> bool:
+        try:
+            admin.list_topics(timeout=timeout_s)
+        except KafkaException as error:
+            admin.poll(EVENTS_S)  # runs `note`
+            if self.last_error == NO_ANSWER:
+                self.last_error = error.args[0].str()
+            return False
+        return True
+
+
+class SaslFiles:
+    """The SASL name and password where `kafka.property_files` holds one of them, read again when a file changes."""
+
+    NAMES: ClassVar[tuple[str, ...]] = ("sasl.username", "sasl.password")
+
+    def __init__(self, settings: Settings) -> None:
+        kafka = settings.kafka
+        self._fixed = kafka.properties
+        self._files = {name: kafka.property_files[name] for name in self.NAMES if name in kafka.property_files}
+        self._seen = self._stamps()
+
+    def refresh(self, client: Any) -> bool:
+        """Give `client` the new name and password if a file changed since the last call; say whether one did.
+
+        `client` is any confluent-kafka client. A file that cannot be read counts as unchanged: it is being replaced.
+        """
+        stamps = self._stamps()
+        if not self._files or stamps == self._seen or None in stamps.values():
+            return False
+        values = {name: self._value(name) for name in self.NAMES}
+        client.set_sasl_credentials(values["sasl.username"], values["sasl.password"])
+        self._seen = stamps
+        return True
+
+    def _value(self, name: str) -> str:
+        path = self._files.get(name)
+        return read_secret(name, path) if path else self._fixed.get(name, "")
+
+    def _stamps(self) -> dict[str, int | None]:
+        return {name: _stamp(path) for name, path in self._files.items()}
+
+
+def read_secret(name: str, path: Path, *, option: str = "kafka.property_files") -> str:
+    """Return the text of a file without the line end at its end; raises WrongUse when it cannot be read."""
+    try:
+        return path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise WrongUse(f"{option}.{name} is {path}, expected a file that can be read: {reason}.") from error
+
+
+def _stamp(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _secrets(settings: Settings) -> Config:
+    return {name: read_secret(name, path) for name, path in settings.kafka.property_files.items()}
+
+
+def _identity(settings: Settings) -> Config:
+    return {
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "client.id": settings.worker_id,
+        "logger": librdkafka_log,
+    }

@@ -1,0 +1,81 @@
+"""Back-pressure: how much may be between the poll and the delivery to the producer."""
+
+import threading
+from typing import Final
+
+RESUME_FRACTION: Final = 0.5
+POLLS_IN_FLIGHT: Final = 4
+
+
+class Credit:
+    """Counted limits shared by the consumer thread, which takes, and the compute side, which gives back.
+
+    Three things are limited: records, bytes, and polls that the event loop has not passed on yet. One poll may pass
+    the byte limit by its own size, because sizes are known only once it was read.
+    """
+
+    def __init__(self, *, records: int, size_bytes: int) -> None:
+        self._limit_records = records
+        self._limit_bytes = size_bytes
+        self._records = 0
+        self._bytes = 0
+        self._polls = 0
+        self._changed = threading.Condition()
+
+    @property
+    def used_records(self) -> int:
+        """Records taken and not given back."""
+        return self._records
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes taken and not given back."""
+        return self._bytes
+
+    def room_records(self) -> int:
+        """Return how many records may be taken now; 0 when any limit is reached."""
+        with self._changed:
+            return self._room()
+
+    def take(self, records: int, *, size_bytes: int) -> None:
+        """Count what was polled."""
+        with self._changed:
+            self._records += records
+            self._bytes += size_bytes
+
+    def give(self, records: int, *, size_bytes: int) -> None:
+        """Count what left the worker again, and wake a waiting consumer thread."""
+        with self._changed:
+            self._records -= records
+            self._bytes -= size_bytes
+            self._changed.notify_all()
+
+    def take_poll(self) -> None:
+        """Count a poll handed to the event loop."""
+        with self._changed:
+            self._polls += 1
+
+    def give_poll(self) -> None:
+        """Count a poll that the event loop passed on."""
+        with self._changed:
+            self._polls -= 1
+            self._changed.notify_all()
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """Wait until anything may be taken; False when `timeout_s` passed first."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
+
+    def is_low(self) -> bool:
+        """Whether use fell below half of the limits: the mark for polling again after a long stop."""
+        with self._changed:
+            return (
+                self._room() > 0
+                and self._records <= self._limit_records * RESUME_FRACTION
+                and self._bytes <= self._limit_bytes * RESUME_FRACTION
+            )
+
+    def _room(self) -> int:
+        if self._bytes >= self._limit_bytes or self._polls >= POLLS_IN_FLIGHT:
+            return 0
+        return max(0, self._limit_records - self._records)

@@ -1,0 +1,195 @@
+"""The consumer thread's work: poll, hand over, and keep the group membership while nothing may be polled."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from stream_infer.errors import Stop
+from stream_infer.pipeline.inbox import CommitAnswered
+from stream_infer.records import Partition
+from stream_infer.transport.calls import Calls
+from stream_infer.transport.columns import Epochs, Polled, read_columns, source_of
+from stream_infer.transport.feed import Feed
+from stream_infer.transport.ownership import Ownership
+from stream_infer.transport.rebalance import Rebalancer
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+POLL_RECORDS: Final = 4096
+POLL_TIMEOUT_S: Final = 0.1
+PAUSE_AFTER_S: Final = 1.0
+REFRESH_S: Final = 5.0
+FORBIDDEN: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's local codes are spelt so
+    }
+)
+
+
+class Pump:
+    """Owns the Consumer. Every method runs on the consumer thread, except `ask`.
+
+    Back-pressure stops polling. Partitions are paused only when it lasts longer than a second, because a pause
+    throws away what librdkafka has fetched ahead; while paused the callbacks are still served, so that a slow model
+    never costs the membership of the group.
+    """
+
+    def __init__(self, feed: Feed, *, deliver: Callable[[Polled], None]) -> None:
+        self._feed = feed
+        self._deliver = deliver
+        self._calls = Calls()
+        self._ownership = Ownership()
+        self._consumer = Consumer({**feed.properties, "on_commit": self._on_commit})
+        self._rebalancer = Rebalancer(
+            self._consumer,
+            ownership=self._ownership,
+            inbox=feed.inbox,
+            calls=self._calls,
+            reset=feed.reset,
+        )
+        self._refresh_at_s = 0.0
+        self._paused = False
+        self._blocked_since_s: float | None = None
+
+    def subscribe(self, topics: Iterable[str]) -> None:
+        """Join the group for `topics`."""
+        rebalancer = self._rebalancer
+        self._consumer.subscribe(
+            sorted(topics),
+            on_assign=rebalancer.on_assign,
+            on_revoke=rebalancer.on_revoke,
+            on_lost=rebalancer.on_lost,
+        )
+
+    def ask(self, question: Callable[[Consumer], T]) -> T:
+        """Run `question(consumer)` on the consumer thread and wait for its answer; for any other thread."""
+        return self._calls.submit(lambda: question(self._consumer)).result()
+
+    def turn(self) -> None:
+        """Serve what was asked for, then poll once, or wait while there is no room."""
+        self._note_state()
+        self._calls.serve()
+        self._commit()
+        if self._paused:
+            self._turn_paused()
+        elif room := self._feed.credit.room_records():
+            self._blocked_since_s = None
+            self._poll(min(room, POLL_RECORDS), timeout_s=POLL_TIMEOUT_S)
+        else:
+            self._wait_for_room()
+        if self._rebalancer.failure is not None:
+            raise self._rebalancer.failure
+
+    def drain(self, timeout_s: float) -> bool:
+        """Finish what was polled, commit it; False when `timeout_s` passed first and nothing was committed."""
+        answer = self._feed.inbox.drain()
+        if not self._calls.serve_until(answer, timeout_s=timeout_s) or answer.exception() is not None:
+            return False
+        self._rebalancer.commit_now(answer.result())
+        return True
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._rebalancer.closing = True
+        self._consumer.close()
+        self._ownership.revoke(self._ownership.sources)
+
+    def _poll(self, count: int, *, timeout_s: float) -> None:
+        before, changes = self._ownership.epochs(), self._ownership.changes
+        messages = self._consumer.consume(1, timeout_s)
+        arrived_s = self._feed.clock.monotonic_s()
+        if messages and count > 1:
+            messages += self._consumer.consume(count - 1, 0)
+        if not messages:
+            return
+        epochs = before if self._ownership.changes == changes else self._still_valid(before, messages)
+        self._hand_over(self._without_errors(messages), epochs, arrived_s)
+
+    def _hand_over(self, messages: list[Message], epochs: Epochs, arrived_s: float) -> None:
+        if not messages:
+            return
+        polled = read_columns(messages, epochs=epochs, arrived_s=arrived_s)
+        if polled.messages:
+            self._deliver(polled)
+
+    def _still_valid(self, before: Epochs, messages: Sequence[Message]) -> Epochs:
+        """Return the epochs that a rebalance inside this very poll left alone; read the new ones from their start."""
+        now = self._ownership.epochs()
+        valid = {source: epoch for source, epoch in before.items() if now.get(source) == epoch}
+        for source in {source_of(message) for message in messages if message.error() is None}:
+            if source in now and source not in valid:
+                self._seek_to_start(source, messages)
+        return valid
+
+    def _seek_to_start(self, source: Partition, messages: Sequence[Message]) -> None:
+        start = self._ownership.start_of(source)
+        if start is None:
+            start = next(int(one.offset() or 0) for one in messages if source_of(one) == source)
+        self._consumer.seek(TopicPartition(*source, start))
+
+    def _without_errors(self, messages: list[Message]) -> list[Message]:
+        errors = list(map(Message.error, messages))
+        if errors.count(None) == len(errors):
+            return messages
+        for message, error in zip(messages, errors, strict=True):
+            if error is not None:
+                self._handle(message, error)
+        return [message for message, error in zip(messages, errors, strict=True) if error is None]
+
+    def _handle(self, message: Message, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - as above
+            self._rebalancer.restart(source_of(message))
+        elif error.fatal() or error.code() in FORBIDDEN:
+            sentence = f"cannot read {message.topic() or 'the input'}: {error.str()}"
+            raise Stop(sentence)
+        else:
+            log.warning("%s: %s", message.topic() or "consumer", error.str())
+
+    def _wait_for_room(self) -> None:
+        now_s = self._feed.clock.monotonic_s()
+        self._blocked_since_s = self._blocked_since_s or now_s
+        if self._feed.credit.wait_for_room(POLL_TIMEOUT_S):
+            return
+        if now_s - self._blocked_since_s >= PAUSE_AFTER_S:
+            self._consumer.pause(_partitions(self._ownership.sources))
+            self._paused = True
+
+    def _turn_paused(self) -> None:
+        """Serve callbacks; partitions assigned meanwhile are paused too. A record that slips through is not dropped."""
+        self._consumer.pause(_partitions(self._ownership.sources))
+        self._poll(1, timeout_s=POLL_TIMEOUT_S)
+        if self._feed.credit.is_low():
+            self._consumer.resume(_partitions(self._ownership.sources))
+            self._paused = False
+
+    def _commit(self) -> None:
+        offsets = self._rebalancer.committable(self._feed.commits.take())
+        if offsets:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def _note_state(self) -> None:
+        state = self._feed.state
+        state.last_turn_s = self._feed.clock.monotonic_s()
+        if self._feed.credentials is not None and state.last_turn_s >= self._refresh_at_s:
+            self._feed.credentials.refresh(self._consumer)
+            self._refresh_at_s = state.last_turn_s + REFRESH_S
+        state.joined = state.joined or bool(self._consumer.memberid())
+        state.assigned = self._ownership.sources
+
+    def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        """Tell the compute side which positions the broker took; librdkafka calls this inside `consume()`."""
+        taken = {Partition(one.topic, one.partition): one.offset for one in offsets if error is None and not one.error}
+        if len(taken) < len(offsets):
+            refusal = error or next(one.error for one in offsets if one.error)
+            log.warning("commit of %d of %d partitions refused: %s", len(offsets) - len(taken), len(offsets), refusal)
+        self._feed.inbox.put(CommitAnswered(taken))
+
+
+def _partitions(sources: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(*source) for source in sources]

@@ -1,0 +1,74 @@
+"""Laws of the step from messages to columns."""
+
+from confluent_kafka import Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_infer.records import Partition
+from stream_infer.transport.columns import read_columns, select_runs
+
+ROWS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3)), min_size=1, max_size=60)
+
+
+def messages_for(rows: list[tuple[str, int]]) -> list[Message]:
+    return [
+        Message(
+            topic=topic,
+            partition=partition,
+            offset=number * 3,
+            key=b"k%d" % number,
+            value=b"v%d" % number,
+            headers=[("n", b"%d" % number)] if number % 5 == 0 else None,
+            timestamp=(1, 1000 + number),
+        )
+        for number, (topic, partition) in enumerate(rows)
+    ]
+
+
+@given(rows=ROWS)
+def test_every_row_keeps_its_fields_and_its_place(rows: list[tuple[str, int]]) -> None:
+    messages = messages_for(rows)
+    epochs = {Partition(*row): 7 for row in rows}
+    records = read_columns(messages, epochs=epochs, arrived_s=5.0).records
+    assert len(records) == len(rows)
+    for number, row in enumerate(rows):
+        assert records.position(number) == (Partition(*row), number * 3)
+        assert records.keys[number] == b"k%d" % number
+        assert records.values[number] == b"v%d" % number
+        assert records.timestamps_ms[number] == 1000 + number
+    assert {run.epoch for run in records.runs} == {7}
+
+
+@given(rows=ROWS, owned=st.sets(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3))))
+def test_rows_of_partitions_without_an_epoch_are_left_out_and_the_others_keep_their_order(
+    rows: list[tuple[str, int]], owned: set[tuple[str, int]]
+) -> None:
+    polled = read_columns(messages_for(rows), epochs={Partition(*row): 1 for row in owned}, arrived_s=0.0)
+    expected = [b"v%d" % number for number, row in enumerate(rows) if row in owned]
+    assert polled.records.values == expected
+    assert [message.value() for message in polled.messages] == expected
+    for number in range(len(expected)):
+        source, offset = polled.records.position(number)
+        assert polled.records.values[number] == b"v%d" % (offset // 3)
+        assert (source.topic, source.partition) in owned
+
+
+@given(rows=ROWS)
+def test_neighbouring_runs_are_never_of_one_partition(rows: list[tuple[str, int]]) -> None:
+    epochs = {Partition(*row): 1 for row in rows}
+    runs = read_columns(messages_for(rows), epochs=epochs, arrived_s=0.0).records.runs
+    assert all(left.source != right.source for left, right in zip(runs, runs[1:], strict=False))
+    assert sum(map(len, runs)) == len(rows)
+
+
+def test_headers_are_none_when_no_row_has_any() -> None:
+    messages = messages_for([("a", 0), ("a", 0)])[1:]
+    assert read_columns(messages, epochs={Partition("a", 0): 1}, arrived_s=0.0).records.headers is None
+
+
+@given(rows=ROWS)
+def test_choosing_runs_renumbers_their_rows(rows: list[tuple[str, int]]) -> None:
+    polled = read_columns(messages_for(rows), epochs={Partition(*row): 1 for row in rows}, arrived_s=0.0)
+    chosen = [run for run in polled.records.runs if run.source.topic == "a"]
+    picked = select_runs(polled, chosen)
+    assert picked.records.values == [b"v%d" % number for number, row in enumerate(rows) if row[0] == "a"]

@@ -1,0 +1,104 @@
+"""One contract for every output producer: the fake, and librdkafka on a real broker."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from stream_infer.errors import Stop
+from stream_infer.pipeline.ports import Outgoing, OutputProducer
+from stream_infer.testing.producer import Delivered, FakeProducer
+from stream_infer.transport.sink import Sink
+
+STAMP_MS = 1_700_000_000_123
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A producer, a topic of three partitions for it, and how to read that topic."""
+
+    producer: OutputProducer
+    topic: str
+    read: Callable[[int], list[Delivered]]
+
+
+def fake_subject() -> Subject:
+    producer = FakeProducer({"out": 3}, max_message_bytes=1_000_000)
+    return Subject(producer, "out", lambda count: producer.delivered[:count])
+
+
+def real_subject(kafka: Any, topics: Any) -> Subject:
+    topic = topics.create("out", partitions=3)
+    servers = {"bootstrap.servers": kafka.bootstrap_servers}
+    producer = Sink(
+        {
+            **servers,
+            "enable.idempotence": True,
+            "message.timeout.ms": 5000,
+            "delivery.report.only.error": True,
+            "topic.metadata.propagation.max.ms": 1000,
+        }
+    )
+    return Subject(producer, topic, lambda count: read_all(servers, topic, count=count))
+
+
+def read_all(servers: dict[str, str], topic: str, *, count: int) -> list[Delivered]:
+    reader = Consumer({**servers, "group.id": "reader"})
+    reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(3)])
+    try:
+        messages = reader.consume(count, 20)
+        return [
+            Delivered(
+                topic=str(one.topic()),
+                partition=int(one.partition() or 0),
+                key=one.key(),  # type: ignore[arg-type] # bytes as long as no deserializer is set
+                value=one.value(),  # type: ignore[arg-type] # likewise
+                timestamp_ms=one.timestamp()[1],
+                headers=tuple(one.headers() or ()),  # type: ignore[arg-type] # librdkafka gives pairs
+            )
+            for one in messages
+        ]
+    finally:
+        reader.close()
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.broker)])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    if request.param == "fake":
+        yield fake_subject()
+    else:
+        yield real_subject(request.getfixturevalue("kafka"), request.getfixturevalue("topics"))
+
+
+def test_after_a_flush_everything_sent_can_be_read_with_key_stamp_partition_and_headers(subject: Subject) -> None:
+    headers = [("a", b"1"), ("a", b"2"), ("none", None)]
+    subject.producer.send(Outgoing(subject.topic, [b"k"], [b"v"], [STAMP_MS], [2], [headers]))
+    subject.producer.flush()
+    assert subject.read(1) == [Delivered(subject.topic, 2, b"k", b"v", STAMP_MS, tuple(headers))]
+
+
+def test_rows_for_one_partition_arrive_in_the_order_in_which_they_were_sent(subject: Subject) -> None:
+    values = [b"%d" % number for number in range(1000)]
+    subject.producer.send(Outgoing(subject.topic, [None] * 1000, values, [STAMP_MS] * 1000, [1] * 1000))
+    subject.producer.flush()
+    assert [one.value for one in subject.read(1000)] == values
+
+
+def test_a_record_that_is_too_large_is_named_and_its_neighbours_are_sent(subject: Subject) -> None:
+    outgoing = Outgoing(subject.topic, [b"k"] * 3, [b"a", b"x" * 2_000_000, b"c"], [STAMP_MS] * 3, [0, 0, 0])
+    unsent = subject.producer.send(outgoing)
+    subject.producer.flush()
+    assert [one.row for one in unsent] == [1]
+    assert [one.value for one in subject.read(2)] == [b"a", b"c"]
+
+
+def test_a_topic_that_does_not_exist_stops_the_worker_with_its_name(subject: Subject) -> None:
+    subject.producer.send(Outgoing("nowhere-to-be-found", [b"k"], [b"v"], [STAMP_MS]))
+    with pytest.raises(Stop, match="nowhere-to-be-found"):
+        subject.producer.flush()
+
+
+def test_the_partition_count_is_known(subject: Subject) -> None:
+    assert subject.producer.partition_count(subject.topic) == 3
