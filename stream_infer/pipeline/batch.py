@@ -1,0 +1,77 @@
+"""Micro-batching by size or deadline. Pure: no clock, no thread, no I/O.
+
+`max_batch_size` and `max_queue_delay` mean what they mean in Triton's dynamic batcher, with the delay counted from
+the oldest record's arrival.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stream_infer.records import Records, concat
+
+
+class Trigger(StrEnum):
+    """Why a batch was closed."""
+
+    SIZE = "size"
+    DELAY = "delay"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that go to the model together."""
+
+    records: Records
+    trigger: Trigger
+
+
+class Batcher:
+    """Collects polls and cuts batches from them, in arrival order: every record is in exactly one batch.
+
+    `_cursor` is the first row of the oldest poll that no batch has taken yet.
+    """
+
+    def __init__(self, *, max_queue_delay_s: float) -> None:
+        self._max_queue_delay_s = max_queue_delay_s
+        self._pending: deque[Records] = deque()
+        self._cursor = 0
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, records: Records) -> None:
+        """Queue the rows of one poll."""
+        if len(records):
+            self._pending.append(records)
+            self._count += len(records)
+
+    def due_s(self) -> float | None:
+        """Return the monotonic time at which the oldest record has waited long enough; None when nothing waits."""
+        return self._pending[0].arrived_s + self._max_queue_delay_s if self._pending else None
+
+    def next_batch(self, now_s: float, *, max_batch_size: int, drain: bool = False) -> Batch | None:
+        """Cut the next batch if one is full, or due, or `drain` asks for what is there; else None."""
+        if self._count >= max_batch_size:
+            return Batch(self._cut(max_batch_size), Trigger.SIZE)
+        due_s = self.due_s()
+        if due_s is None or (now_s < due_s and not drain):
+            return None
+        return Batch(self._cut(self._count), Trigger.DRAIN if drain else Trigger.DELAY)
+
+    def _cut(self, size: int) -> Records:
+        taken: list[Records] = []
+        missing = size
+        while missing:
+            head = self._pending[0]
+            stop = min(self._cursor + missing, len(head))
+            taken.append(head.slice(self._cursor, stop))
+            missing -= stop - self._cursor
+            self._cursor = stop
+            if stop == len(head):
+                self._pending.popleft()
+                self._cursor = 0
+        self._count -= size
+        return concat(taken)

@@ -1,0 +1,175 @@
+"""Encode: scores and their inputs to prediction records."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from stream_infer.avro import AvroSchema, Encoder, column, is_key_path
+from stream_infer.errors import Reason, Reject, Stage, Stop
+from stream_infer.model import Scored
+from stream_infer.pipeline.infer import Inferred
+from stream_infer.records import Records
+
+MICROS_PER_S: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Under which desired state a batch was scored."""
+
+    revision: int
+    variant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Prediction bytes, one for each of `inferred.rows` that could be encoded, at `rows` of the batch."""
+
+    values: list[bytes]
+    rows: list[int]
+    rejects: tuple[Reject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    inferred: Inferred
+    scored: Scored
+    served: Served
+    inferred_at_us: int
+
+
+Fill = Callable[[_Batch], pa.Array]
+
+
+class PredictionEncoder:
+    """Builds the columns of the prediction schema and encodes them.
+
+    `event_fields` maps event_id, entity_id and event_time to their paths in the input, or None; `passthrough` are
+    input fields copied under their own names. Raises `Stop` for a field of the schema that nothing fills.
+    """
+
+    def __init__(
+        self,
+        schema: AvroSchema,
+        *,
+        encoder: Encoder,
+        event_fields: Mapping[str, str | None],
+        passthrough: tuple[str, ...],
+    ) -> None:
+        self._schema = schema.arrow_schema
+        self._encoder = encoder
+        fills = {**_FILLS, **{name: _event_field(name, path) for name, path in event_fields.items()}}
+        fills.update({name: _copy(name) for name in passthrough})
+        self._fills = [self._fill(name, fills) for name in self._schema.names]
+
+    def encode(self, inferred: Inferred, scored: Scored, *, served: Served, now_s: float) -> Encoded:
+        """Encode one batch and its scores; `now_s` is wall-clock seconds and becomes `inferred_at`."""
+        batch = _Batch(inferred, scored, served, int(now_s * MICROS_PER_S))
+        arrays = [fill(batch) for fill in self._fills]
+        typed = [_typed(array, field.type) for array, field in zip(arrays, self._schema, strict=True)]
+        columns = pa.RecordBatch.from_arrays(typed, schema=self._schema)
+        rows = inferred.rows.tolist()
+        try:
+            return Encoded(self._encoder.encode(columns), rows, ())
+        except (ValueError, pa.ArrowInvalid):
+            return self._encode_singly(columns, rows)
+
+    def _encode_singly(self, columns: pa.RecordBatch, rows: list[int]) -> Encoded:
+        """Find the rows that the schema cannot hold; their batch-mates are encoded."""
+        values, kept, rejects = [], [], []
+        for index, row in enumerate(rows):
+            try:
+                values += self._encoder.encode(columns.slice(index, 1))
+                kept.append(row)
+            except (ValueError, pa.ArrowInvalid) as error:
+                message = f"the prediction does not fit schemas.output: {error}"
+                rejects.append(Reject(row, Stage.ENCODE, Reason.UNENCODABLE, message))
+        return Encoded(values, kept, tuple(rejects))
+
+    def _fill(self, name: str, fills: Mapping[str, Fill]) -> Fill:
+        if name not in fills:
+            known = ", ".join(sorted(fills))
+            message = f"schemas.output has a field {name} that nothing fills: expected one of {known}"
+            raise Stop(message)
+        return fills[name]
+
+
+def key_column(name: str) -> str:
+    """Return the name under which the decode step adds an event field that it read from the record key."""
+    return f"key:{name}"
+
+
+def _event_field(name: str, path: str | None) -> Fill:
+    if path is None:
+        return lambda batch: pa.nulls(len(batch.inferred.rows))
+    if is_key_path(path):
+        return lambda batch: batch.inferred.columns.column(key_column(name))
+    return _copy(path)
+
+
+def _copy(path: str) -> Fill:
+    return lambda batch: column(batch.inferred.columns, path)
+
+
+def _typed(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    return array if array.type == wanted else array.cast(wanted)
+
+
+@lru_cache(maxsize=64)
+def _constant(value: object, size: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value), size)
+
+
+def _version(read: Callable[[_Batch], object]) -> Fill:
+    return lambda batch: _constant(read(batch), len(batch.inferred.rows))
+
+
+def _topics(batch: _Batch) -> pa.Array:
+    records = batch.inferred.records
+    names = [run.source.topic for run in records.runs]
+    if len(set(names)) == 1:
+        return _constant(names[0], len(batch.inferred.rows))
+    return pa.array(names).take(pa.array(_run_of_rows(batch)))
+
+
+def _partitions(batch: _Batch) -> pa.Array:
+    numbers = np.array([run.source.partition for run in batch.inferred.records.runs], dtype=np.int32)
+    return pa.array(numbers[_run_of_rows(batch)])
+
+
+def _run_of_rows(batch: _Batch) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+    return run_numbers(batch.inferred.records)[batch.inferred.rows]
+
+
+def run_numbers(records: Records) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+    """Return for each row the index of its run in `records.runs`."""
+    return np.repeat(np.arange(len(records.runs)), [len(run) for run in records.runs])
+
+
+def _offsets(batch: _Batch) -> pa.Array:
+    return pa.array(batch.inferred.records.offsets[batch.inferred.rows])
+
+
+def _score(read: Callable[[Scored], pa.Array]) -> Fill:
+    return lambda batch: read(batch.scored)
+
+
+_FILLS: Final[Mapping[str, Fill]] = {
+    "model_name": _version(lambda batch: batch.inferred.version.name),
+    "model_version": _version(lambda batch: batch.inferred.version.version),
+    "model_digest": _version(lambda batch: batch.inferred.version.digest),
+    "revision": _version(lambda batch: batch.served.revision),
+    "variant": _version(lambda batch: batch.served.variant),
+    "inferred_at": _version(lambda batch: batch.inferred_at_us),
+    "prediction": _score(Scored.prediction_column),
+    "label": _score(Scored.label_column),
+    "confidence": _score(Scored.confidence_column),
+    "scores": _score(Scored.scores_column),
+    "source_topic": _topics,
+    "source_partition": _partitions,
+    "source_offset": _offsets,
+}

@@ -1,0 +1,76 @@
+"""Isolate: when a model call fails, find the records at fault, so that their batch-mates are answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stream_infer.errors import Reason, Reject, Stage, Stop
+from stream_infer.model import InferenceFailed, LoadedVersion, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """Rows that could be scored, ascending, with their scores, and a refusal for every other row."""
+
+    rows: NDArray[np.int64]
+    scored: Scored | None
+    rejects: tuple[Reject, ...]
+
+
+def isolate(columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
+    """Score a batch that failed whole in halves, and those in halves, down to single records.
+
+    Raises `Stop` when no record of the batch can be scored and the model also fails on zeros, or the batch had
+    several: then it is the model that is broken, and a broken model must not dead-letter a topic.
+    """
+    kept: list[NDArray[np.int64]] = []
+    parts: list[Scored] = []
+    rejects: list[Reject] = []
+    ranges = [(0, columns.num_rows)]
+    while ranges:
+        start, stop = ranges.pop()
+        try:
+            parts.append(version.launch(version.prepare(columns.slice(start, stop - start))).result())
+            kept.append(np.arange(start, stop))
+        except InferenceFailed as error:
+            if stop - start == 1:
+                rejects.append(Reject(start, Stage.INFER, Reason.MODEL_ERROR, str(error)))
+            else:
+                middle = (start + stop) // 2
+                ranges += [(middle, stop), (start, middle)]
+    if not parts:
+        _stop_if_broken(version, rejects)
+    return Isolated(np.concatenate(kept) if kept else np.array([], dtype=np.int64), _join(parts), tuple(rejects))
+
+
+def _stop_if_broken(version: LoadedVersion, rejects: list[Reject]) -> None:
+    try:
+        version.warm(1)
+        broken = len(rejects) > 1
+    except InferenceFailed:
+        broken = True
+    if broken:
+        message = f"no record of a batch of {len(rejects)} could be scored, so none was committed: {rejects[0].message}"
+        raise Stop(message)
+
+
+def _join(parts: list[Scored]) -> Scored | None:
+    if not parts:
+        return None
+    first = parts[0]
+    return Scored(
+        scores=np.concatenate([part.scores for part in parts]),
+        prediction=_stack([part.prediction for part in parts]),
+        label_index=_stack([part.label_index for part in parts]),
+        labels=first.labels,
+        confidence=_stack([part.confidence for part in parts]),
+    )
+
+
+def _stack(columns: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    present = [column for column in columns if column is not None]
+    return np.concatenate(present) if present else None

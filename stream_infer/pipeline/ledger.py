@@ -1,0 +1,102 @@
+"""Positions: how far every owned partition is read, and how far it is done. Pure: fed with values, asked for values.
+
+One owner, the compute thread. What is committed is the last finished row + 1 of the unbroken run, never an offset
+that a rebalance or an acknowledgement brought.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from stream_infer.errors import Stop
+from stream_infer.records import Assigned, Partition, Position, Records, Run
+
+
+@dataclass(slots=True)
+class _Track:
+    epoch: int
+    next_offset: int | None
+    done: int | None = None
+    committed: int | None = None
+    waiting: deque[int] = field(default_factory=deque)
+    acked: set[int] = field(default_factory=set)
+
+
+class Ledger:
+    """The positions of the partitions that this worker owns."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[Partition, _Track] = {}
+
+    def assign(self, assigned: Iterable[Assigned]) -> None:
+        """Begin partitions, or begin them again, under their new epochs."""
+        for one in assigned:
+            self._tracks[one.source] = _Track(epoch=one.epoch, next_offset=one.offset)
+
+    def forget(self, sources: Iterable[Partition]) -> None:
+        """Drop partitions: their rows are void and nothing of them is committed any more."""
+        for source in sources:
+            self._tracks.pop(source, None)
+
+    def sources(self) -> list[Partition]:
+        """Return the partitions that are tracked now."""
+        return list(self._tracks)
+
+    def is_valid(self, run: Run) -> bool:
+        """Whether the run was read under the current epoch of its partition."""
+        track = self._tracks.get(run.source)
+        return track is not None and track.epoch == run.epoch
+
+    def read(self, records: Records) -> None:
+        """Note rows as read; all their runs are valid.
+
+        Raises `Stop` for a row below the next expected offset: it would be scored twice. A row above it is a gap
+        that compaction, transaction markers or retention left, and allowed.
+        """
+        for run in records.runs:
+            track = self._tracks[run.source]
+            first = int(records.offsets[run.start])
+            if track.next_offset is not None and first < track.next_offset:
+                message = f"{run.source} delivered offset {first} again: expected {track.next_offset} or later"
+                raise Stop(message)
+            track.next_offset = int(records.offsets[run.stop - 1]) + 1
+
+    def finish(self, records: Records) -> None:
+        """Note rows as done: each has been answered, dead-lettered or skipped by policy, in order."""
+        for run in records.runs:
+            track = self._tracks.get(run.source)
+            if track is not None and track.epoch == run.epoch:
+                track.done = int(records.offsets[run.stop - 1]) + 1
+
+    def deliver(self, source: Partition, *, epoch: int, offsets: Iterable[int]) -> None:
+        """Note records handed to an agent of the user's own, which acknowledges them one by one."""
+        track = self._tracks.get(source)
+        if track is not None and track.epoch == epoch:
+            track.waiting.extend(offsets)
+
+    def acknowledge(self, source: Partition, offset: int) -> None:
+        """Note one acknowledgement; the position moves over the unbroken run of them."""
+        track = self._tracks.get(source)
+        if track is None:
+            return
+        track.acked.add(offset)
+        while track.waiting and track.waiting[0] in track.acked:
+            done = track.waiting.popleft()
+            track.acked.discard(done)
+            track.done = done + 1
+
+    def uncommitted(self, sources: Iterable[Partition] | None = None) -> dict[Partition, Position]:
+        """Return the positions that moved since they were last committed, of `sources` or of all."""
+        chosen = self._tracks if sources is None else sources
+        moved = ((source, self._tracks[source]) for source in chosen if source in self._tracks)
+        return {
+            source: Position(track.epoch, track.done)
+            for source, track in moved
+            if track.done is not None and track.done != track.committed
+        }
+
+    def confirm(self, source: Partition, offset: int) -> None:
+        """Note that the broker holds `offset` as the committed position of `source`."""
+        track = self._tracks.get(source)
+        if track is not None:
+            track.committed = offset

@@ -1,0 +1,44 @@
+"""Produce: prediction bytes to the output topic, keyed, stamped and partitioned as the input was."""
+
+from collections.abc import Sequence
+
+from stream_infer.errors import Reason, Reject, Stage
+from stream_infer.pipeline.encode import Encoded, run_numbers
+from stream_infer.pipeline.ports import Outgoing, OutputProducer
+from stream_infer.records import Records
+
+
+class Predictions:
+    """Sends predictions to one topic.
+
+    A key decides the partition, by Java's murmur2; a record without a key goes to the partition number that it came
+    from when both topics have as many partitions, so that its order survives.
+    """
+
+    def __init__(self, topic: str, *, producer: OutputProducer) -> None:
+        self._topic = topic
+        self._producer = producer
+
+    def send(self, records: Records, encoded: Encoded) -> list[Reject]:
+        """Send one batch; return the rows whose prediction is too large to send."""
+        if not encoded.rows:
+            return []
+        whole = len(encoded.rows) == len(records)
+        keys = records.keys if whole else [records.keys[row] for row in encoded.rows]
+        stamps = records.timestamps_ms if whole else [records.timestamps_ms[row] for row in encoded.rows]
+        partitions = self._partitions(records, keys, encoded.rows) if None in keys else None
+        outgoing = Outgoing(self._topic, keys, encoded.values, stamps, partitions)
+        return [
+            Reject(encoded.rows[one.row], Stage.PRODUCE, Reason.TOO_LARGE, one.message)
+            for one in self._producer.send(outgoing)
+        ]
+
+    def _partitions(self, records: Records, keys: Sequence[bytes | None], rows: Sequence[int]) -> list[int]:
+        ours = self._producer.partition_count(self._topic)
+        numbers = [
+            run.source.partition if self._producer.partition_count(run.source.topic) == ours else -1
+            for run in records.runs
+        ]
+        run_of_row = run_numbers(records).tolist()
+        pairs = zip(keys, rows, strict=True)
+        return [numbers[run_of_row[row]] if key is None else -1 for key, row in pairs]
