@@ -1,0 +1,25 @@
+"""`stream-infer worker`: score the input topic until told to stop."""
+
+import faust
+import typer
+
+from stream_infer.app import create_app, worker_of
+from stream_infer.cli.options import CommonOptions, with_common_options
+from stream_infer.logs import logging_config
+
+
+@with_common_options
+def worker(common: CommonOptions) -> None:
+    """Score the input topic until told to stop: SIGTERM drains, and the exit code is 0 after a clean drain."""
+    settings = common.start()
+    app = create_app(settings)
+    scoring = worker_of(app)
+    scoring.check()
+    config = logging_config(level=settings.log.level, form=settings.log.format)
+    try:
+        faust.Worker(
+            app, loglevel=settings.log.level.upper(), logging_config=config, redirect_stdouts=False
+        ).execute_from_commandline()
+    except SystemExit as ended:
+        failed = ended.code not in {0, None} or scoring.failure is not None or not scoring.clean
+        raise typer.Exit(1 if failed else 0) from None

@@ -1,0 +1,114 @@
+"""Every metric of the worker, declared once. Values are added per batch, never per record."""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from stream_infer.clock import Clock
+from stream_infer.errors import Reject
+
+DURATION_BUCKETS_S: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+)  # fmt: skip
+SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+STAGES: Final = ("decode", "infer", "encode", "produce", "commit")
+
+
+class LatencyHistogram(Collector):
+    """Seconds per record, observed a whole batch at a time; prometheus-client has no bulk observation."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._edges = np.array(DURATION_BUCKETS_S)
+        self._counts = np.zeros(len(DURATION_BUCKETS_S) + 1, dtype=np.int64)
+        self._sum_s = 0.0
+
+    def observe(self, seconds: NDArray[np.float64]) -> None:
+        """Count every value of a batch."""
+        slots = np.searchsorted(self._edges, seconds)
+        self._counts += np.bincount(slots, minlength=len(self._counts))
+        self._sum_s += float(seconds.sum())
+
+    def quantile(self, fraction: float) -> float:
+        """Return the upper edge, in seconds, of the bucket that holds this fraction of all records."""
+        cumulative = self._counts.cumsum()
+        slot = int(np.searchsorted(cumulative, fraction * cumulative[-1]))
+        return DURATION_BUCKETS_S[min(slot, len(DURATION_BUCKETS_S) - 1)]
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Yield the family as Prometheus wants it: cumulative counts by upper edge."""
+        edges = [*map(str, DURATION_BUCKETS_S), "+Inf"]
+        buckets = list(zip(edges, self._counts.cumsum().tolist(), strict=True))
+        yield HistogramMetricFamily(self._name, self._documentation, buckets=buckets, sum_value=self._sum_s)
+
+
+class Metrics:
+    """The worker's metrics in a registry of their own; written by the compute thread, read by the web page."""
+
+    def __init__(self, *, version: str, clock: Clock) -> None:
+        self._clock = clock
+        self.registry = CollectorRegistry()
+        self.consumed_total = self._counter("records_consumed", "Records polled and accepted.")
+        self.produced_total = self._counter("predictions_produced", "Predictions handed to the producer.")
+        self.skipped_total = self._counter("records_skipped", "Records without a value, passed over by policy.")
+        self.dead_letters_total = self._counter("dead_letters", "Records refused.", "stage", "reason")
+        self.batches_total = self._counter("batches", "Batches cut, by what closed them.", "trigger")
+        self.batch_records = self._histogram("batch_records", "Records in a batch.", SIZE_BUCKETS)
+        self.stage_seconds = self._histogram(
+            "stage_duration_seconds", "Time a batch took.", DURATION_BUCKETS_S, "stage"
+        )
+        self.latency_seconds = LatencyHistogram(
+            "stream_infer_end_to_end_latency_seconds", "From the record's timestamp to its prediction's hand-over."
+        )
+        self.registry.register(self.latency_seconds)
+        Info("stream_infer_build", "The running package.", registry=self.registry).info({"version": version})
+        self._stages = {name: self.stage_seconds.labels(name) for name in STAGES}
+
+    def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Add a gauge that is read whenever it is scraped."""
+        Gauge(f"stream_infer_{name}", documentation, registry=self.registry).set_function(read)
+
+    def consumed(self, records: int) -> None:
+        """Count polled records."""
+        self.consumed_total.inc(records)
+
+    def batch(self, records: int, *, trigger: str) -> None:
+        """Count one batch."""
+        self.batches_total.labels(trigger).inc()
+        self.batch_records.observe(records)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one step of one batch."""
+        started_s = self._clock.monotonic_s()
+        yield
+        self._stages[name].observe(self._clock.monotonic_s() - started_s)
+
+    def answered(self, records: int, *, timestamps_ms: NDArray[np.int64], now_s: float) -> None:
+        """Count predictions and how old their records are at wall-clock time `now_s`; -1 stands for no timestamp."""
+        self.produced_total.inc(records)
+        known = timestamps_ms[timestamps_ms >= 0]
+        self.latency_seconds.observe(np.maximum(now_s - known / 1000.0, 0.0))
+
+    def dead_lettered(self, rejects: Sequence[Reject]) -> None:
+        """Count refused records."""
+        for (stage, reason), count in Tally((one.stage, one.reason) for one in rejects).items():
+            self.dead_letters_total.labels(stage, reason).inc(count)
+
+    def skipped(self, records: int) -> None:
+        """Count records without a value."""
+        self.skipped_total.inc(records)
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(f"stream_infer_{name}", documentation, labels, registry=self.registry)
+
+    def _histogram(self, name: str, documentation: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"stream_infer_{name}", documentation, labels, buckets=buckets, registry=self.registry)

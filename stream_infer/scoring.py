@@ -1,0 +1,197 @@
+"""Makes the scorer of a worker from its settings: every step of the path, put together on the compute thread."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from stream_infer.avro import (
+    AvroSchema,
+    Decoder,
+    Encoder,
+    KeyDecoder,
+    is_key_path,
+    load_schema,
+    path_type,
+    with_passthrough,
+)
+from stream_infer.clock import Clock
+from stream_infer.errors import Stop, WrongUse
+from stream_infer.metrics import Metrics
+from stream_infer.model import LoadedVersion, ModelSlot, find_version, load_version, open_device
+from stream_infer.pipeline.commit import AtLeastOnce
+from stream_infer.pipeline.decode import KeyReader
+from stream_infer.pipeline.encode import PredictionEncoder, key_column
+from stream_infer.pipeline.inbox import Inbox
+from stream_infer.pipeline.ledger import Ledger
+from stream_infer.pipeline.ports import OutputProducer, PositionCommitter
+from stream_infer.pipeline.produce import Predictions
+from stream_infer.pipeline.reject import DeadLetters
+from stream_infer.pipeline.run import Limits, Scorer, Steps
+from stream_infer.settings import Settings
+from stream_infer.transport.registry import RegistrySource
+
+log = logging.getLogger(__name__)
+
+MILLISECONDS = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a scorer is tied to: the other threads, the output, the time, the metrics."""
+
+    inbox: Inbox
+    producer: OutputProducer
+    committer: PositionCommitter
+    give: Callable[[int, int], None]
+    clock: Clock
+    metrics: Metrics
+
+
+def load_model(settings: Settings) -> LoadedVersion:
+    """Find, check, load and warm the version that the settings name, on the calling thread."""
+    model = settings.model
+    found = find_version(model.repository, model.name, version=model.version)
+    log.info("loading model %s version %s from %s", found.name, found.version, found.path)
+    version = load_version(
+        found.path,
+        device=open_device(model.device),
+        batch_size=settings.batching.max_batch_size,
+        allow_code_formats=model.allow_code_formats,
+    )
+    log.info("model %s version %s is ready, digest %s", version.name, version.version, version.digest)
+    return version
+
+
+def make_scorer(settings: Settings, slot: ModelSlot, around: Surroundings) -> Scorer:
+    """Return a scorer for the version in `slot`; raises `Stop` when schemas, settings and model do not fit."""
+    codec = Codec(settings, load_schema(settings.schemas.input), around.clock)
+    with slot.lease() as version:
+        needed = needed_fields(settings, version, codec.reader)
+    ledger = Ledger()
+    steps = Steps(
+        decoder=codec.decoder(needed),
+        keys=codec.key_readers(),
+        slot=slot,
+        encoder=codec.prediction_encoder(),
+        predictions=Predictions(settings.topics.output, producer=around.producer),
+        dead_letters=DeadLetters(settings.topics.dead_letter, producer=around.producer),
+        commit=_commit(settings, ledger, around),
+    )
+    return Scorer(
+        steps,
+        ledger=ledger,
+        inbox=around.inbox,
+        limits=_limits(settings, around),
+        clock=around.clock,
+        metrics=around.metrics,
+    )
+
+
+def needed_fields(settings: Settings, version: LoadedVersion, reader: AvroSchema) -> tuple[str, ...]:
+    """Return the top-level input fields that anything reads; raises `Stop` for one that the schema does not have."""
+    wanted = dict.fromkeys(version.fields, f"model {version.name} version {version.version}")
+    wanted |= {path: f"schemas.fields.{name}" for name, path in _value_paths(settings).items()}
+    wanted |= dict.fromkeys(settings.schemas.passthrough, "schemas.passthrough")
+    for path, who in wanted.items():
+        try:
+            path_type(reader.arrow_schema, path)
+        except WrongUse as error:
+            message = f"{who} reads the field {path}: {error}"
+            raise Stop(message) from error
+    tops = {path.split(".")[0] for path in wanted}
+    return tuple(field.name for field in reader.fields if field.name in tops)
+
+
+def _limits(settings: Settings, around: Surroundings) -> Limits:
+    batching = settings.batching
+    return Limits(
+        max_batch_size=batching.max_batch_size,
+        max_queue_delay_s=batching.max_queue_delay_ms / MILLISECONDS,
+        max_concurrent_batches=batching.max_concurrent_batches,
+        non_finite=settings.delivery.non_finite,
+        give=around.give,
+    )
+
+
+def _commit(settings: Settings, ledger: Ledger, around: Surroundings) -> AtLeastOnce:
+    return AtLeastOnce(
+        ledger,
+        producer=around.producer,
+        committer=around.committer,
+        interval_s=settings.delivery.commit_interval_ms / MILLISECONDS,
+    )
+
+
+def _event_fields(settings: Settings) -> Mapping[str, str | None]:
+    fields = settings.schemas.fields
+    return {"event_id": fields.event_id, "entity_id": fields.entity_id, "event_time": fields.event_time}
+
+
+def _value_paths(settings: Settings) -> Mapping[str, str]:
+    paths = _event_fields(settings)
+    return {name: path for name, path in paths.items() if path is not None and not is_key_path(path)}
+
+
+class Codec:
+    """Everything Avro of one worker: what it reads, what it writes, and where schemas come from."""
+
+    def __init__(self, settings: Settings, reader: AvroSchema, clock: Clock) -> None:
+        self.reader = reader
+        self._settings = settings
+        self._clock = clock
+        self._source = RegistrySource(settings) if settings.schema_registry.url else None
+        self._local = _local_schemas(settings, reader)
+        schemas = settings.schemas
+        self._output = with_passthrough(load_schema(schemas.output), reader, schemas.passthrough)
+
+    def decoder(self, needed: tuple[str, ...]) -> Decoder:
+        """Return the decoder of values, for the fields that anything reads."""
+        return Decoder(
+            self.reader,
+            input_format=self._settings.schemas.input_format,
+            sources=self._source,
+            local=self._local,
+            max_record_bytes=self._settings.delivery.max_record_bytes,
+            clock=self._clock,
+            fields=needed,
+        )
+
+    def key_readers(self) -> Mapping[str, KeyReader]:
+        """Return a reader for every event field that lies in the record key."""
+        paths = _event_fields(self._settings)
+        return {
+            key_column(name): self._key_reader(name, path) for name, path in paths.items() if path and is_key_path(path)
+        }
+
+    def prediction_encoder(self) -> PredictionEncoder:
+        """Return the encoder of predictions; with Confluent framing the schema is looked up or registered first."""
+        schemas = self._settings.schemas
+        return PredictionEncoder(
+            self._output,
+            encoder=Encoder(self._output, output_format=schemas.output_format, schema_id=self._schema_id()),
+            event_fields=_event_fields(self._settings),
+            passthrough=schemas.passthrough,
+        )
+
+    def _key_reader(self, name: str, path: str) -> KeyReader:
+        return KeyDecoder(
+            path,
+            wanted=self._output.arrow_schema.field(name).type,
+            input_format=self._settings.schemas.input_format,
+            sources=self._source,
+            local=self._local,
+            max_record_bytes=self._settings.delivery.max_record_bytes,
+            clock=self._clock,
+        )
+
+    def _schema_id(self) -> int | None:
+        if self._source is None or self._settings.schemas.output_format != "confluent":
+            return None
+        find = self._source.register if self._settings.schema_registry.auto_register else self._source.id_for
+        return find(f"{self._settings.topics.output}-value", self._output.json)
+
+
+def _local_schemas(settings: Settings, reader: AvroSchema) -> list[AvroSchema]:
+    """Return the reader and every other schema beside its file: what single-object records may be written with."""
+    beside = sorted(settings.schemas.input.parent.glob("*.avsc"))
+    return [reader, *(load_schema(path) for path in beside if path != settings.schemas.input)]

@@ -1,0 +1,5 @@
+"""The worker's pages on Faust's web server: probes, metrics, models."""
+
+from stream_infer.web.pages import Watched, add_pages
+
+__all__ = ["Watched", "add_pages"]
