@@ -22,4 +22,13 @@ The folder reads as the path of the data; imports point from the end of this lis
     testing/      what tests and benchmarks need: fakes, small models, a real Kafka
 """
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def mount(app: Any, settings: Any) -> Any:
+    """Put the scoring worker into a Faust app of your own; see `stream_infer.app.mount`, which this imports."""
+    from stream_infer import app as wiring  # noqa: PLC0415 - whoever asks for the version alone must not load torch
+
+    return wiring.mount(app, settings)

@@ -16,7 +16,7 @@ from stream_infer import __version__
 from stream_infer.clock import SystemClock
 from stream_infer.errors import Stop, WrongUse
 from stream_infer.logs import logging_config
-from stream_infer.metrics import Metrics
+from stream_infer.metrics import Metrics, Reporter
 from stream_infer.model import ModelSlot
 from stream_infer.pipeline.compute import ComputeThread
 from stream_infer.pipeline.inbox import Inbox
@@ -35,12 +35,13 @@ from stream_infer.transport.feed import Feed
 from stream_infer.transport.link import Link, attach
 from stream_infer.transport.sink import Sink
 from stream_infer.transport.topics import admin_for, check_topics
-from stream_infer.web import add_pages
+from stream_infer.web import add_pages, check_port
 
 log = logging.getLogger(__name__)
 
 GC_THRESHOLDS: Final = (20_000, 50, 100)
 WORKER_ATTRIBUTE: Final = "stream_infer_worker"
+REPORT_S: Final = 30.0
 INGEST_AGENT: Final = "stream_infer.ingest"
 
 
@@ -51,6 +52,7 @@ class Worker:
         self.settings = settings
         self.clock = SystemClock()
         self.metrics = Metrics(version=__version__, clock=self.clock)
+        self.reporter = Reporter(self.metrics, period_s=REPORT_S)
         self.inbox = Inbox()
         batching = settings.batching
         self.credit = Credit(records=batching.queue_limit_records, size_bytes=batching.queue_limit_bytes)
@@ -71,6 +73,8 @@ class Worker:
     def check(self) -> None:
         """Look at what must be right before anything starts; raises `Stop` with one sentence. Done once."""
         if not self._checked:
+            if self.settings.web.enabled:
+                check_port(self.settings.web.host, self.settings.web.port)
             wait_for_broker(self.settings)
             check_topics(admin_for(self.settings), self.settings)
             self._checked = True
@@ -196,6 +200,11 @@ def mount(app: faust.App, settings: Settings) -> Worker:
             worker.inbox.put(event.value)
             worker.credit.give_poll()
 
+    async def report() -> None:
+        """Say what was done since the last time, if anything was."""
+        worker.reporter.report()
+
+    app.timer(interval=REPORT_S)(report)
     add_pages(app, worker)
     return worker
 

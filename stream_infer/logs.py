@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from stream_infer.errors import StreamInferError
 
+FAUST_LOGGERS: Final = ("faust", "mode", "stream_infer.transport.consumer", "stream_infer.transport.producer")
 CONSOLE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -52,7 +53,7 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
             }
         },
         "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {"faust": {"level": _quieter(level)}, "mode": {"level": _quieter(level)}},
+        "loggers": {name: {"level": _quieter(level)} for name in FAUST_LOGGERS},
     }
 
 

@@ -1,8 +1,10 @@
 """Every metric of the worker, declared once. Values are added per batch, never per record."""
 
+import logging
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,6 +15,8 @@ from prometheus_client.registry import Collector
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Reject
+
+log = logging.getLogger(__name__)
 
 DURATION_BUCKETS_S: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -50,6 +54,16 @@ class LatencyHistogram(Collector):
         yield HistogramMetricFamily(self._name, self._documentation, buckets=buckets, sum_value=self._sum_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Records and batches since the start."""
+
+    answered: int = 0
+    dead_lettered: int = 0
+    skipped: int = 0
+    batches: int = 0
+
+
 class Metrics:
     """The worker's metrics in a registry of their own; written by the compute thread, read by the web page."""
 
@@ -70,6 +84,7 @@ class Metrics:
         )
         self.registry.register(self.latency_seconds)
         Info("stream_infer_build", "The running package.", registry=self.registry).info({"version": version})
+        self._answered = self._dead_lettered = self._skipped = self._batches = 0
         self._stages = {name: self.stage_seconds.labels(name) for name in STAGES}
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
@@ -82,6 +97,7 @@ class Metrics:
 
     def batch(self, records: int, *, trigger: str) -> None:
         """Count one batch."""
+        self._batches += 1
         self.batches_total.labels(trigger).inc()
         self.batch_records.observe(records)
 
@@ -94,17 +110,26 @@ class Metrics:
 
     def answered(self, records: int, *, timestamps_ms: NDArray[np.int64], now_s: float) -> None:
         """Count predictions and how old their records are at wall-clock time `now_s`; -1 stands for no timestamp."""
+        self._answered += records
         self.produced_total.inc(records)
         known = timestamps_ms[timestamps_ms >= 0]
         self.latency_seconds.observe(np.maximum(now_s - known / 1000.0, 0.0))
 
     def dead_lettered(self, rejects: Sequence[Reject]) -> None:
         """Count refused records."""
+        self._dead_lettered += len(rejects)
         for (stage, reason), count in Tally((one.stage, one.reason) for one in rejects).items():
             self.dead_letters_total.labels(stage, reason).inc(count)
 
+    def totals(self) -> Totals:
+        """Return what was counted since the start."""
+        return Totals(
+            answered=self._answered, dead_lettered=self._dead_lettered, batches=self._batches, skipped=self._skipped
+        )
+
     def skipped(self, records: int) -> None:
         """Count records without a value."""
+        self._skipped += records
         self.skipped_total.inc(records)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
@@ -112,3 +137,28 @@ class Metrics:
 
     def _histogram(self, name: str, documentation: str, buckets: Sequence[float], *labels: str) -> Histogram:
         return Histogram(f"stream_infer_{name}", documentation, labels, buckets=buckets, registry=self.registry)
+
+
+class Reporter:
+    """Says in the log what a worker did in each period, for whoever watches it without a dashboard."""
+
+    def __init__(self, metrics: Metrics, *, period_s: float) -> None:
+        self._metrics = metrics
+        self._period_s = period_s
+        self._last = Totals()
+
+    def report(self) -> None:
+        """Write one line about the time since the last call; nothing when nothing moved."""
+        now, last = self._metrics.totals(), self._last
+        self._last = now
+        answered, batches = now.answered - last.answered, now.batches - last.batches
+        if now != last:
+            log.info(
+                "%d records answered in %.0f s (%.0f a second, %.1f a batch), %d dead letters, %d skipped",
+                answered,
+                self._period_s,
+                answered / self._period_s,
+                answered / max(batches, 1),
+                now.dead_lettered - last.dead_lettered,
+                now.skipped - last.skipped,
+            )

@@ -1,6 +1,7 @@
 """Makes the scorer of a worker from its settings: every step of the path, put together on the compute thread."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from stream_infer.avro import (
 from stream_infer.clock import Clock
 from stream_infer.errors import Stop, WrongUse
 from stream_infer.metrics import Metrics
-from stream_infer.model import LoadedVersion, ModelSlot, find_version, load_version, open_device
+from stream_infer.model import LoadedVersion, ModelSlot, find_version, limit_threads, load_version, open_device
 from stream_infer.pipeline.commit import AtLeastOnce
 from stream_infer.pipeline.decode import KeyReader
 from stream_infer.pipeline.encode import PredictionEncoder, key_column
@@ -50,6 +51,8 @@ class Surroundings:
 def load_model(settings: Settings) -> LoadedVersion:
     """Find, check, load and warm the version that the settings name, on the calling thread."""
     model = settings.model
+    threads = limit_threads(cores=len(os.sched_getaffinity(0)), chosen=os.environ.get("OMP_NUM_THREADS"))
+    log.info("torch uses %d threads for an operation", threads)
     found = find_version(model.repository, model.name, version=model.version)
     log.info("loading model %s version %s from %s", found.name, found.version, found.path)
     version = load_version(

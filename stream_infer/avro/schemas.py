@@ -18,6 +18,7 @@ from stream_infer.avro.tree import AvroType, Field, Record, parse
 from stream_infer.errors import WrongUse
 
 MAX_SCHEMA_BYTES: Final = 1_048_576
+_NOT_CANONICAL: Final = frozenset({"default", "doc", "aliases", "logicalType", "precision", "scale", "order"})
 
 
 @dataclass(frozen=True)
@@ -96,4 +97,13 @@ def with_passthrough(prediction: AvroSchema, reader: AvroSchema, fields: Sequenc
 
 
 def _fingerprint(decoded: Any) -> bytes:
-    return bytes.fromhex(fingerprint(to_parsing_canonical_form(decoded), "CRC-64-AVRO"))
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(_bare(decoded)), "CRC-64-AVRO"))
+
+
+def _bare(decoded: Any) -> Any:
+    """Return the schema without what its canonical form leaves out: many a registered default fits no type."""
+    if isinstance(decoded, list):
+        return [_bare(each) for each in decoded]
+    if isinstance(decoded, dict):
+        return {key: _bare(value) for key, value in decoded.items() if key not in _NOT_CANONICAL}
+    return decoded

@@ -17,6 +17,7 @@ MIDNIGHT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PER_MICROSECOND: Final = {"millis": 1000, "micros": 1}
 LIMITS: Final = {"int": 2**31, "long": 2**63}
 FLOAT_LIMIT: Final = 3.4028235677973366e38
+WHOLE: Final = "the value"
 NON_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
@@ -24,7 +25,7 @@ class Misfit(ValueError):
     """A value is not what the schema says; the text names the field, what was found and what was expected."""
 
 
-def from_json(value: Any, avro_type: AvroType, *, path: str = "the value") -> Any:
+def from_json(value: Any, avro_type: AvroType, *, path: str = WHOLE) -> Any:  # noqa: PLR0911 - a return for each type
     """Return a decoded JSON value as fastavro writes it under the plain schema of `avro_type`.
 
     Times are ISO 8601 text or the number that Avro keeps; bytes are base64 text; decimals are text or numbers; a field
@@ -151,16 +152,15 @@ def _base64(value: Any, path: str) -> bytes:
 
 
 def _decimal(value: Any, decimal: Primitive | Fixed, path: str) -> bytes:
+    words = f"a decimal of {decimal.precision} digits, {decimal.scale} of them after the point"
     try:
         scaled = Decimal(str(value)).scaleb(decimal.scale)
         whole = int(scaled)
         size = decimal.size if isinstance(decimal, Fixed) else whole.bit_length() // 8 + 1
-        if scaled != whole or len(scaled.as_tuple().digits) > max(decimal.precision, 1):
-            raise InvalidOperation
-        return whole.to_bytes(size, "big", signed=True)
+        content = whole.to_bytes(size, "big", signed=True)
     except (InvalidOperation, ValueError, OverflowError):
-        words = f"a decimal of {decimal.precision} digits, {decimal.scale} of them after the point"
         return bytes(_misfit(value, words, path))
+    return content if scaled == whole and abs(whole) < 10**decimal.precision else bytes(_misfit(value, words, path))
 
 
 def _expect(value: Any, python: type, avro_type: AvroType, path: str) -> Any:
@@ -180,4 +180,4 @@ def _words(avro_type: AvroType) -> str:
 
 
 def _below(path: str, name: str) -> str:
-    return name if path == "the value" else f"{path}.{name}"
+    return name if path == WHOLE else f"{path}.{name}"

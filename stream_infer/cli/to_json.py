@@ -2,13 +2,13 @@
 
 import base64
 import math
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any, Final
 
 from stream_infer.avro.build import fits
 from stream_infer.avro.tree import ArrayOf, AvroType, Enum, Fixed, MapOf, Primitive, Record, UnionOf
+from stream_infer.records import Headers
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROS: Final = {"millis": 1000, "micros": 1}
@@ -37,22 +37,35 @@ def to_json(value: Any, avro_type: AvroType) -> Any:
 
 def text_or_base64(content: bytes | None, *, name: str) -> dict[str, str | None]:
     """Return bytes under `name` when they are UTF-8 text, else in base64 under `<name>_base64`."""
-    if content is None:
-        return {name: None}
     try:
-        return {name: content.decode("utf-8")}
+        return {name: None if content is None else content.decode("utf-8")}
     except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(content).decode("ascii")}
+        return in_base64(content, name=name)
 
 
-def headers_to_json(headers: Sequence[tuple[str, bytes | None]] | None) -> list[dict[str, str | None]]:
-    """Return record headers in order, as a name may come twice: each `name` with `value` or `value_base64`."""
-    return [{"name": name, **text_or_base64(content, name="value")} for name, content in headers or ()]
+def in_base64(content: bytes | None, *, name: str) -> dict[str, str | None]:
+    """Return bytes in base64 under `<name>_base64`."""
+    return {f"{name}_base64": None if content is None else base64.b64encode(content).decode("ascii")}
+
+
+def headers_to_json(headers: Headers | None) -> dict[str, Any]:
+    """Return record headers by name: text, or `{"base64": ...}`, or null; a list where a name comes several times."""
+    named: dict[str, list[Any]] = {}
+    for name, content in headers or ():
+        named.setdefault(name, []).append(_header(content))
+    return {name: values[0] if len(values) == 1 else values for name, values in named.items()}
 
 
 def iso_time(milliseconds: int) -> str:
     """Return milliseconds since the epoch as ISO 8601 text in UTC."""
     return (EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds")
+
+
+def _header(content: bytes | None) -> str | dict[str, str] | None:
+    try:
+        return None if content is None else content.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content or b"").decode("ascii")}
 
 
 def _scalar(value: Any, scalar: Primitive | Fixed) -> Any:

@@ -5,6 +5,7 @@ import typer
 
 from stream_infer.app import create_app, worker_of
 from stream_infer.cli.options import CommonOptions, with_common_options
+from stream_infer.errors import StreamInferError
 from stream_infer.logs import logging_config
 
 
@@ -16,10 +17,12 @@ def worker(common: CommonOptions) -> None:
     scoring = worker_of(app)
     scoring.check()
     config = logging_config(level=settings.log.level, form=settings.log.format)
+    runner = faust.Worker(app, loglevel=settings.log.level.upper(), logging_config=config, redirect_stdouts=False)
+    runner.spinner = None
     try:
-        faust.Worker(
-            app, loglevel=settings.log.level.upper(), logging_config=config, redirect_stdouts=False
-        ).execute_from_commandline()
+        runner.execute_from_commandline()
     except SystemExit as ended:
+        if isinstance(scoring.failure, StreamInferError):
+            raise scoring.failure from None
         failed = ended.code not in {0, None} or scoring.failure is not None or not scoring.clean
         raise typer.Exit(1 if failed else 0) from None

@@ -10,7 +10,7 @@ golden      samples with expected scores      package     a folder from an artif
 slot        the version that serves
 """
 
-from stream_infer.model.device import Device, open_device
+from stream_infer.model.device import Device, limit_threads, open_device
 from stream_infer.model.load import load_version
 from stream_infer.model.manifest import Manifest
 from stream_infer.model.repository import VersionDirectory, find_version
@@ -30,6 +30,7 @@ __all__ = [
     "Scored",
     "VersionDirectory",
     "find_version",
+    "limit_threads",
     "load_version",
     "open_device",
 ]

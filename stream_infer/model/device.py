@@ -103,6 +103,17 @@ class CpuDevice:
         """Return at once: nothing is ever under way."""
 
 
+def limit_threads(*, cores: int, chosen: str | None) -> int:
+    """Set how many threads torch uses for one operation, for the whole process, and return it.
+
+    Half of the cores, because the consumer thread and librdkafka need the others: threads that wait for a busy core
+    made a call of 0.1 ms take 4 on two cores. `chosen` is the value of OMP_NUM_THREADS, which wins.
+    """
+    if chosen is None:
+        torch.set_num_threads(max(1, cores // 2))
+    return torch.get_num_threads()
+
+
 def open_device(name: str) -> Device:
     """Return the device that `model.device` names: auto, cpu, cuda or cuda:N; auto is cuda where there is one.
 

@@ -14,7 +14,7 @@ from stream_infer.model.files import read_verified
 from stream_infer.model.formats import Network, find_format
 from stream_infer.model.formats.network import Placement
 from stream_infer.model.inputs import example_inputs
-from stream_infer.model.manifest import Manifest, digest_of, parse_manifest, read_manifest_bytes
+from stream_infer.model.manifest import MANIFEST_NAME, Manifest, digest_of, parse_manifest, read_manifest_bytes
 from stream_infer.model.outputs import Activated, check_width
 from stream_infer.model.repository import VersionDirectory
 from stream_infer.model.version import InferenceFailed, LoadedVersion, Rowbound
@@ -40,25 +40,32 @@ def load_version(
     found = where if isinstance(where, VersionDirectory) else _named(where)
     say = report or _say_nothing
     content = read_manifest_bytes(found.path)
-    manifest = parse_manifest(content, source=str(found.path / "model.yaml"))
+    manifest = parse_manifest(content, source=str(found.path / MANIFEST_NAME))
     files = _read_files(found.path, manifest)
     say(f"files: {len(files)} with the size and sha256 that model.yaml says; its digest is {digest_of(content)}")
     network = _load_network(files[manifest.artifact], manifest, device=device, allow_code=allow_code_formats)
     say(f"load: {manifest.artifact} as {manifest.format} on {device.torch_device}")
-    version = LoadedVersion(
+    version = _try(
+        _assemble(found, network, manifest=manifest, digest=digest_of(content), device=device), batch_size, say
+    )
+    if manifest.golden is not None:
+        say(golden.check(version, files[manifest.golden], batch_size=batch_size))
+    return version
+
+
+def _assemble(
+    found: VersionDirectory, network: Network, *, manifest: Manifest, digest: str, device: Device
+) -> LoadedVersion:
+    return LoadedVersion(
         name=found.name,
         version=found.version,
-        digest=digest_of(content),
+        digest=digest,
         manifest=manifest,
         device=device,
         call=_make_call(network, manifest, device=device),
         bound=_bound(network, manifest),
         precision=_NARROW.get(manifest.precision),
     )
-    version = _try(version, batch_size, say)
-    if manifest.golden is not None:
-        say(golden.check(version, files[manifest.golden], batch_size=batch_size))
-    return version
 
 
 def _named(path: Path) -> VersionDirectory:

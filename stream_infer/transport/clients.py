@@ -70,7 +70,7 @@ def reader_config(settings: Settings) -> Config:
 
     It carries the worker's group id, which its user may be allowed to use, but never joins that group.
     """
-    return consumer_config(settings) | {"enable.partition.eof": True}
+    return consumer_config(settings)
 
 
 def admin_config(settings: Settings) -> Config:

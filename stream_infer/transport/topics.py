@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, but not marked as exported
+from confluent_kafka.admin import (
     AdminClient,
     ConfigResource,
     NewTopic,

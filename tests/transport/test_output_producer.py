@@ -53,8 +53,8 @@ def read_all(servers: dict[str, str], topic: str, *, count: int) -> list[Deliver
             Delivered(
                 topic=str(one.topic()),
                 partition=int(one.partition() or 0),
-                key=one.key(),  # type: ignore[arg-type] # bytes as long as no deserializer is set
-                value=one.value(),  # type: ignore[arg-type] # likewise
+                key=one.key(),
+                value=one.value(),
                 timestamp_ms=one.timestamp()[1],
                 headers=tuple(one.headers() or ()),  # type: ignore[arg-type] # librdkafka gives pairs
             )

@@ -1,7 +1,8 @@
 """Apache Kafka in a container."""
 
+import subprocess
+import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from stream_infer.testing.kafka.cluster import Unavailable, wait_until_ready
@@ -10,6 +11,7 @@ from stream_infer.testing.kafka.properties import free_port, single_node
 
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 30
+_ANSWER_TIMEOUT_S = 30
 
 
 class DockerCluster:
@@ -22,22 +24,19 @@ class DockerCluster:
 
     def __init__(self) -> None:
         self.source = f"Docker (apache/kafka:{KAFKA_VERSION})"
-        client, containers = _import("docker"), _import("testcontainers.core.container")
-        try:
-            client.from_env().ping()
-        except client.errors.DockerException as error:
-            raise Unavailable(f"no Docker daemon answers: {error}") from error
+        _ask_daemon()
         port = free_port()
-        made = containers.DockerContainer(f"apache/kafka:{KAFKA_VERSION}")
-        host = made.get_container_host_ip()
+        made = import_module("testcontainers.core.container").DockerContainer(f"apache/kafka:{KAFKA_VERSION}")
+        host = made.get_docker_client().host()
         self.bootstrap_servers = f"{host}:{port}"
         self._container: Any = _configured(made, host=host, port=port)
         self._paused = self._stopped = False
         try:
             self._container.start()
             wait_until_ready(self.bootstrap_servers, timeout_s=_START_TIMEOUT_S)
-        except (client.errors.DockerException, Unavailable) as error:
+        except Exception as error:
             self.close()
+            # Docker, testcontainers and requests each have errors of their own; any of them means: the next way.
             raise Unavailable(f"{self.source} did not start: {error}") from error
 
     @property
@@ -91,9 +90,14 @@ def _configured(container: Any, *, host: str, port: int) -> Any:
     return container
 
 
-def _import(name: str) -> ModuleType:
-    """Import what only machines with the `dev` extra have."""
+def _ask_daemon() -> None:
+    # In a process of its own: docker's client leaves a socket open when nothing answers, and may wait for ever.
+    script = "import testcontainers.core.container, docker; docker.from_env().ping()"
     try:
-        return import_module(name)
-    except ImportError as error:
-        raise Unavailable(f"{error}; expected testcontainers, which the extra `dev` installs") from error
+        asked = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=_ANSWER_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"no Docker daemon answered within {_ANSWER_TIMEOUT_S} s") from error
+    if asked.returncode != 0:
+        raise Unavailable(f"no Docker daemon answers ({asked.stderr.strip().splitlines()[-1]})")

@@ -12,7 +12,7 @@ class Topics:
     """Makes topics with names of their own on one cluster, and deletes them again."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
         self._made: list[str] = []
 
     def create(self, name_hint: str, partitions: int = 4, **config: str | int) -> str:

@@ -1,0 +1,91 @@
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from stream_infer.testing.kafka import Cluster, NoKafka, Topics, kafka_cluster
+
+KAFKA_FIXTURES = frozenset({"kafka", "stoppable_kafka", "topics"})
+NOTES = pytest.StashKey[list[str]]()
+DESELECTED = pytest.StashKey[defaultdict[str, list[str]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[NOTES] = []
+    config.stash[DESELECTED] = defaultdict[str, list[str]](list)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if KAFKA_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.broker)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker in ("broker", "cuda", "docker"):
+            if item.get_closest_marker(marker) and not item.config.option.keyword:
+                item.config.stash[DESELECTED][marker].append(item.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    for note in config.stash[NOTES]:
+        reporter.write_line(note)
+    for marker, names in config.stash[DESELECTED].items():
+        reporter.write_line(f"Deselected {len(names)} tests marked {marker}; -m {marker} runs them:")
+        for name in sorted(names):
+            reporter.write_line(f"  {name}")
+    without = [report for report in reporter.stats.get("skipped", []) if "no Kafka" in str(report.longrepr)]
+    if without:
+        reporter.write_line(f"Skipped {len(without)} tests on a broker: {without[0].longrepr[2]}")
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Return the session's real Kafka; without any the test is skipped, or fails where CI=true."""
+    yield from cluster_for(request, own=False)
+
+
+@pytest.fixture(scope="session")
+def private_kafka(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Return a Kafka that this session may stop: its own one, also where the tests run on a borrowed cluster."""
+    if not os.environ.get("STREAM_INFER_TEST_BOOTSTRAP"):
+        yield request.getfixturevalue("kafka")
+    else:
+        yield from cluster_for(request, own=True)
+
+
+@pytest.fixture
+def stoppable_kafka(private_kafka: Cluster) -> Iterator[Cluster]:
+    """Return a Kafka that the test may pause and stop; it runs again afterwards, whatever the test did."""
+    yield private_kafka
+    private_kafka.resume()
+    private_kafka.start()
+
+
+@pytest.fixture
+def topics(kafka: Cluster) -> Iterator[Topics]:
+    """Return a maker of topics that are the test's own."""
+    made = Topics(kafka.bootstrap_servers)
+    yield made
+    made.delete_all()
+
+
+def cluster_for(request: pytest.FixtureRequest, *, own: bool) -> Iterator[Cluster]:
+    notes = request.config.stash[NOTES]
+    try:
+        with kafka_cluster(own=own, say=notes.append) as cluster:
+            notes.append(f"Kafka: {cluster.source}")
+            yield cluster
+            if request.session.testsfailed:
+                notes.append(cluster.keep_log())
+    except NoKafka as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))

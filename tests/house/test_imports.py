@@ -1,0 +1,48 @@
+import pytest
+
+from tests.house.source import Module, modules
+
+VALUES = {"errors", "records", "clock", "settings", "metrics", "logs"}
+LAYERS = [
+    VALUES,
+    {"avro", "model"},
+    {"pipeline", "rollout"},
+    {"transport", "web"},
+    {"scoring"},
+    {"app"},
+    {"cli"},
+    {"__main__"},
+]
+LAYER = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+# Where a library is at home; `testing/` may use any.
+HOMES = {
+    "torch": ("model/", "pipeline/infer.py"),
+    "faust": ("transport/", "web/", "app.py", "cli/worker.py"),
+    "mode": ("transport/", "web/", "app.py", "cli/worker.py"),
+    "confluent_kafka": ("transport/", "cli/"),
+    "time": ("clock.py",),
+}
+LAYERED = [module for module in modules() if module.part not in {"__init__", "testing"}]
+
+
+def parts_imported(module: Module) -> set[str]:
+    names = {name for name in module.imports() if name.startswith("stream_infer.")}
+    return {name.split(".")[1] for name in names} - {module.part}
+
+
+@pytest.mark.parametrize("module", LAYERED, ids=lambda module: module.name)
+def test_imports_point_from_the_edge_to_the_values(module: Module) -> None:
+    below = {part for part, level in LAYER.items() if level < LAYER[module.part]}
+    allowed = VALUES if module.part in VALUES else below
+    assert parts_imported(module) <= allowed
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_is_imported_only_where_it_is_at_home(library: str) -> None:
+    users = {module.name for module in LAYERED if any(name.split(".")[0] == library for name in module.imports())}
+    assert {name for name in users if not name.startswith(HOMES[library])} == set()
+
+
+def test_nothing_that_runs_in_a_worker_imports_what_is_for_tests() -> None:
+    users = {module.name for module in LAYERED if "testing" in parts_imported(module)}
+    assert {name for name in users if not name.startswith("cli/")} == set()
