@@ -1,6 +1,8 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 
@@ -8,6 +10,7 @@ from stream_infer.testing.kafka import Cluster, NoKafka, Topics, kafka_cluster
 
 KAFKA_FIXTURES = frozenset({"kafka", "stoppable_kafka", "topics"})
 NOTES = pytest.StashKey[list[str]]()
+NO_KAFKA = pytest.StashKey[str]()
 DESELECTED = pytest.StashKey[defaultdict[str, list[str]]]()
 
 
@@ -38,12 +41,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for note in config.stash[NOTES]:
         reporter.write_line(note)
     for marker, names in config.stash[DESELECTED].items():
-        reporter.write_line(f"Deselected {len(names)} tests marked {marker}; -m {marker} runs them:")
+        reporter.write_line(f"Deselected by marker, -m {marker} runs them: {len(names)}")
         for name in sorted(names):
             reporter.write_line(f"  {name}")
-    without = [report for report in reporter.stats.get("skipped", []) if "no Kafka" in str(report.longrepr)]
-    if without:
-        reporter.write_line(f"Skipped {len(without)} tests on a broker: {without[0].longrepr[2]}")
+    skipped = [report for report in reporter.stats.get("skipped", []) if "broker" in report.keywords]
+    if skipped and NO_KAFKA in config.stash:
+        reporter.write_line(f"Skipped {len(skipped)} tests marked broker: {config.stash[NO_KAFKA]}")
 
 
 @pytest.fixture(scope="session")
@@ -79,13 +82,20 @@ def topics(kafka: Cluster) -> Iterator[Topics]:
 
 def cluster_for(request: pytest.FixtureRequest, *, own: bool) -> Iterator[Cluster]:
     notes = request.config.stash[NOTES]
-    try:
-        with kafka_cluster(own=own, say=notes.append) as cluster:
-            notes.append(f"Kafka: {cluster.source}")
-            yield cluster
-            if request.session.testsfailed:
-                notes.append(cluster.keep_log())
-    except NoKafka as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(kafka_cluster(own=own, say=notes.append))
+        except NoKafka as error:
+            request.config.stash[NO_KAFKA] = str(error)
+        if NO_KAFKA in request.config.stash:
+            give_up(request.config.stash[NO_KAFKA])
+        notes.append(f"Kafka: {cluster.source}")
+        yield cluster
+        if request.session.testsfailed:
+            notes.append(cluster.keep_log())
+
+
+def give_up(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip("no Kafka could be started")

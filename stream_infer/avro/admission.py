@@ -20,6 +20,9 @@ from stream_infer.avro.tree import (
 )
 
 MAX_DECIMAL_BYTES: Final = 64
+MAX_DECIMAL_DIGITS: Final = 153
+"""What 64 bytes always hold."""
+MAX_FIXED_BYTES: Final = 16_777_216
 MAX_CELLS_PER_BYTE: Final = 128
 """How many column cells one encoded byte may become: a null record in an array is one byte and a cell per field."""
 
@@ -30,20 +33,27 @@ def admit(avro_type: AvroType) -> None:
     """Refuse a schema that a hostile message could use.
 
     Raises `SchemaRefused` for array items or map values that take no bytes or expand too far, an enum without
-    symbols, a negative size and a fixed decimal longer than `MAX_DECIMAL_BYTES`.
+    symbols, fixed types and decimals that are too long.
     """
     match avro_type:
         case ArrayOf(items=inner) | MapOf(values=inner):
             _admit_repeated(inner)
         case Enum(symbols=()):
             raise SchemaRefused(f"enum {avro_type.name} has no symbols")
-        case Fixed() if avro_type.size < 0 or (avro_type.logical == "decimal" and avro_type.size > MAX_DECIMAL_BYTES):
-            raise SchemaRefused(
-                f"fixed {avro_type.name} has {avro_type.size} bytes: expected 0 or more, "
-                f"for a decimal at most {MAX_DECIMAL_BYTES}",
-            )
+        case Fixed():
+            _admit_fixed(avro_type)
+        case Primitive(logical="decimal") if avro_type.precision > MAX_DECIMAL_DIGITS:
+            raise SchemaRefused(f"a decimal has {avro_type.precision} digits: expected at most {MAX_DECIMAL_DIGITS}")
     for child in children(avro_type):
         admit(child)
+
+
+def _admit_fixed(avro_type: Fixed) -> None:
+    limit = MAX_DECIMAL_BYTES if avro_type.logical == "decimal" else MAX_FIXED_BYTES
+    if not 0 <= avro_type.size <= limit:
+        raise SchemaRefused(f"fixed {avro_type.name} has {avro_type.size} bytes: expected 0 to {limit}")
+    if avro_type.precision > MAX_DECIMAL_DIGITS:
+        raise SchemaRefused(f"a decimal has {avro_type.precision} digits: expected at most {MAX_DECIMAL_DIGITS}")
 
 
 def _admit_repeated(inner: AvroType) -> None:

@@ -147,9 +147,15 @@ def _structs(values: Sequence[Any], avro_type: Record) -> pa.Array:
 
 def _column(values: Sequence[Any], name: str, avro_type: AvroType, default: Default | None) -> list[Any]:
     if default is None:
-        return [None if each is None else each[name] for each in values]
+        return [None if each is None else _present(each, name) for each in values]
     filled = default_value(avro_type, default.json)
     return [None if each is None else each.get(name, filled) for each in values]
+
+
+def _present(value: dict[str, Any], name: str) -> Any:
+    if name not in value:
+        raise ValueError(f"field {name} was not written and has no default")
+    return value[name]
 
 
 def _union(values: Sequence[Any], avro_type: UnionOf) -> pa.Array:

@@ -17,7 +17,7 @@ import pyruhvro
 from numpy.typing import NDArray
 
 from stream_infer.avro.arrow import arrow_schema
-from stream_infer.avro.resolve import Step, field_step
+from stream_infer.avro.resolve import Step, field_steps
 from stream_infer.avro.spell import Json, Plain
 from stream_infer.avro.tree import ArrayOf, AvroType, Enum, Fixed, MapOf, Primitive, Record, UnionOf, optional
 from stream_infer.avro.vet import vets
@@ -81,7 +81,7 @@ def column_decoder(writer: Record, reader: Record) -> ColumnDecoder | None:
 
     Raises `Incompatible` when records of the writer can never be read as the reader's.
     """
-    steps = [field_step(writer, each, "") for each in reader.fields]
+    steps = field_steps(writer, reader, "")
     ready = [step for step in steps if step is not None]
     if len(ready) < len(steps) or not ready or not _readable(writer):
         return None

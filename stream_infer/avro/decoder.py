@@ -1,6 +1,6 @@
 """Decode: raw record values to columns in the reader schema's fields."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,36 +93,31 @@ def look_up(catalog: Catalog, groups: Sequence[Group]) -> list[tuple[WriterDecod
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The outcome for one group, in rows of the batch; `columns` may be in several parts."""
+    """The outcome for one group, in rows of the batch: for each of `columns` its rows, int64."""
 
     columns: Sequence[pa.RecordBatch] = ()
-    rows: Sequence[int] = ()
+    rows: Sequence[NDArray[np.int64]] = ()
     rejects: Sequence[Reject] = ()
 
 
 def decode_group(writer: WriterDecoder | Refusal, group: Group) -> Piece:
     """Decode one group, or refuse all of it."""
     if isinstance(writer, Refusal):
-        return Piece(rejects=[writer.reject(row) for row in group.rows])
+        return Piece(rejects=[writer.reject(row) for row in group.rows.tolist()])
     answer = writer.decode(group.values, group.frame.start)
     return Piece(
         columns=answer.parts,
-        rows=[group.rows[index] for index in answer.kept],
-        rejects=[each.refusal.reject(group.rows[each.index]) for each in answer.refused],
+        rows=[group.rows[kept] for kept in answer.kept],
+        rejects=[each.refusal.reject(int(group.rows[each.index])) for each in answer.refused],
     )
 
 
 def join(pieces: Sequence[Piece], *, rejects: Iterable[Reject], empty: pa.RecordBatch) -> Decoded:
     """Return the pieces of a batch as one, its rows in input order."""
-    parts = [part for piece in pieces for part in piece.columns if part.num_rows]
-    rows = np.fromiter(_rows(pieces), np.int64)
-    columns = parts[0] if len(parts) == 1 else pa.concat_batches(parts) if parts else empty
+    parts = [part for piece in pieces for part in piece.columns]
+    rows = np.concatenate([np.empty(0, np.int64), *(rows for piece in pieces for rows in piece.rows)])
+    columns = parts[0] if len(parts) == 1 else pa.concat_batches([empty, *parts])
     if (rows[1:] < rows[:-1]).any():
         order = np.argsort(rows)
         rows, columns = rows[order], columns.take(pa.array(order))
     return Decoded(columns, rows, tuple(sorted(rejects, key=lambda reject: reject.row)))
-
-
-def _rows(pieces: Sequence[Piece]) -> Iterator[int]:
-    for piece in pieces:
-        yield from piece.rows

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_infer.avro.framing import (
     VALUE_SCHEMA_HEADER,
     Frame,
@@ -22,10 +25,10 @@ _NO_VALUE: Final = Refusal("the record has no value: expected Avro bytes", reaso
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows that one schema wrote and their values; the records begin at byte `frame.start` of each."""
+    """Rows (int64) that one schema wrote and their values; the records begin at byte `frame.start` of each."""
 
     frame: Frame
-    rows: Sequence[int]
+    rows: NDArray[np.int64]
     values: Sequence[bytes]
 
 
@@ -67,7 +70,7 @@ class Framing:
         if size and [each[:size] for each in present].count(first[:size]) != len(present):
             return None
         frame = read_frame(first, self.input_format)
-        return Grouped([Group(frame, range(len(present)), present)], [])
+        return Grouped([Group(frame, np.arange(len(present)), present)], [])
 
     def _sort(self, values: Sequence[bytes | None], named: Sequence[bytes | None]) -> Grouped:
         sorting = _Sorting(self)
@@ -106,7 +109,8 @@ class _Sorting:
 
     def grouped(self) -> Grouped:
         """Return what was added."""
-        return Grouped([Group(frame, rows, self.values[frame]) for frame, rows in self.rows.items()], self.rejects)
+        groups = [Group(frame, np.array(rows), self.values[frame]) for frame, rows in self.rows.items()]
+        return Grouped(groups, self.rejects)
 
 
 def _all_present(values: Sequence[bytes | None], limit_bytes: int) -> Sequence[bytes] | None:

@@ -92,7 +92,9 @@ class KeyDecoder:
             return replace(piece, columns=columns)
         except (WrongUse, pa.ArrowException) as error:
             refusal = Refusal(f"key field {self._path} is no {self._wanted}: {error}", reason=Reason.WRONG_TYPE)
-            return Piece(rejects=[*piece.rejects, *(refusal.reject(row) for row in piece.rows)])
+            return Piece(
+                rejects=[*piece.rejects, *(refusal.reject(row) for rows in piece.rows for row in rows.tolist())]
+            )
 
     def _texts(self, keys: Sequence[bytes | None]) -> KeyColumn:
         texts: list[str | None] = []

@@ -174,7 +174,7 @@ def nested(array: pa.Array, wanted: pa.DataType, inside: list[pa.Array]) -> pa.A
 
 
 def _record(writer: Record, reader: Record, path: str) -> Step | None:
-    steps = [field_step(writer, each, path) for each in reader.fields]
+    steps = field_steps(writer, reader, path)
     if not writer.fields or not all(steps):
         return None
     wanted = arrow_type(reader)
@@ -196,11 +196,19 @@ def past_nulls(array: pa.Array, convert: Step) -> pa.Array:
     return convert(array.drop_null()).take(index)
 
 
-def field_step(writer: Record, wanted: Field, path: str) -> Step | None:
-    """Return the step from a record's columns (a struct array) to one field of the reader.
+def field_steps(writer: Record, reader: Record, path: str) -> list[Step | None]:
+    """Return the steps from a record's columns (a struct array) to each field of the reader.
 
-    Raises `Incompatible` when the writer lacks the field and it has no default.
+    Raises `Incompatible` when the writer lacks a field that has no default, or two fields claim one of the writer's.
     """
+    claimed = [found.name for found in (writer_field(writer, each) for each in reader.fields) if found is not None]
+    twice = [name for name in claimed if claimed.count(name) > 1]
+    if twice:
+        raise Incompatible(f"two fields of {reader.name} claim the writer's field {twice[0]}: expected one")
+    return [_field_step(writer, each, path) for each in reader.fields]
+
+
+def _field_step(writer: Record, wanted: Field, path: str) -> Step | None:
     path = f"{path}.{wanted.name}" if path else f"field {wanted.name}"
     found = writer_field(writer, wanted)
     if found is None:

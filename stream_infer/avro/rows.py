@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from fastavro import parse_schema, schemaless_reader
 from fastavro.read import SchemaResolutionError
+from numpy.typing import NDArray
 
 from stream_infer.avro.align import Aligner
 from stream_infer.avro.build import batch
@@ -26,10 +28,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What became of some bodies: `kept` are the indices of those that are rows of `columns`, in order."""
+    """What became of some bodies: `kept`, int64, are the indices of those that are rows of `columns`, in order."""
 
     columns: pa.RecordBatch
-    kept: list[int]
+    kept: NDArray[np.int64]
     refused: tuple[Refused, ...] = ()
 
 
@@ -73,7 +75,7 @@ class RowDecoder:
             except Refusal as refusal:
                 refused.append(Refused(index, refusal))
         try:
-            return Part(batch(values, self._reader), kept, tuple(refused))
+            return Part(batch(values, self._reader), np.array(kept, np.int64), tuple(refused))
         except (ValueError, pa.ArrowException):
             return self._singly(values, kept, refused)
 
@@ -86,4 +88,4 @@ class RowDecoder:
                 fitting.append(index)
             except (ValueError, pa.ArrowException) as error:
                 refused.append(Refused(index, Refusal(f"a value does not fit its column: {error}")))
-        return Part(pa.concat_batches(batches), fitting, tuple(refused))
+        return Part(pa.concat_batches(batches), np.array(fitting, np.int64), tuple(refused))

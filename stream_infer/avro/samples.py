@@ -17,6 +17,7 @@ _EDGES: Final[dict[str, tuple[Any, ...]]] = {
     "string": ("", "a", "\u00e9\U0001f600", "x" * 70),
 }
 _MAX_ITEMS: Final = 3
+_DEEP: Final = 2
 
 
 def samples(avro_type: AvroType, *, seed: int = 0, count: int = SAMPLES) -> list[Any]:
@@ -25,7 +26,7 @@ def samples(avro_type: AvroType, *, seed: int = 0, count: int = SAMPLES) -> list
     return [_sample(avro_type, source, number) for number in range(count)]
 
 
-def _sample(avro_type: AvroType, source: Random, number: int) -> Any:  # noqa: PLR0911 -- a return for each Avro type
+def _sample(avro_type: AvroType, source: Random, number: int, depth: int = 0) -> Any:  # noqa: PLR0911 -- a return for each Avro type
     """Return one value; the first ones walk through the edge cases of every field in step."""
     match avro_type:
         case Primitive():
@@ -35,21 +36,26 @@ def _sample(avro_type: AvroType, source: Random, number: int) -> Any:  # noqa: P
         case Enum():
             return avro_type.symbols[number % len(avro_type.symbols)]
         case ArrayOf():
-            return [_sample(avro_type.items, source, number + at) for at in range(_size(source, number))]
+            size = _size(source, number, depth)
+            return [_sample(avro_type.items, source, number + at, depth + 1) for at in range(size)]
         case MapOf():
-            return {f"k{at}": _sample(avro_type.values, source, number + at) for at in range(_size(source, number))}
+            size = _size(source, number, depth)
+            return {f"k{at}": _sample(avro_type.values, source, number + at, depth + 1) for at in range(size)}
         case Record():
-            return {each.name: _sample(each.type, source, number + at) for at, each in enumerate(avro_type.fields)}
+            fields = enumerate(avro_type.fields)
+            return {each.name: _sample(each.type, source, number + at, depth) for at, each in fields}
         case UnionOf():
-            return _sample(source.choice(avro_type.branches), source, number)
+            return _sample(source.choice(avro_type.branches), source, number, depth)
 
 
 def _edge(avro_type: Primitive, source: Random, number: int) -> Any:
     if avro_type.logical == "decimal":
-        return source.randrange(10**avro_type.precision).to_bytes(avro_type.precision, "big", signed=True)
+        number = source.randrange(10**avro_type.precision)
+        return number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
     edges = _EDGES[avro_type.kind]
     return edges[number] if number < len(edges) else source.choice(edges)
 
 
-def _size(source: Random, number: int) -> int:
-    return 0 if number == 0 else source.randint(0, _MAX_ITEMS)
+def _size(source: Random, number: int, depth: int) -> int:
+    """Return how many items a list gets; lists in lists in lists would multiply."""
+    return 0 if number == 0 else source.randint(0, _MAX_ITEMS if depth < _DEEP else 1)

@@ -86,14 +86,18 @@ def with_passthrough(prediction: AvroSchema, reader: AvroSchema, fields: Sequenc
     if missing:
         known = ", ".join(each.name for each in reader.fields)
         raise WrongUse(f"schemas.passthrough names {min(missing)!r}: expected a field of {reader.name}: {known}")
-    wanted = [name for name in fields if name not in {each.name for each in prediction.fields}]
+    own = {each.name for each in prediction.fields}
+    wanted = [name for name in dict.fromkeys(fields) if name not in own]
     if not wanted:
         return prediction
     document = json.loads(prediction.json)
     # The reader is spelled out from its tree: its JSON may name types that are defined in fields left behind.
-    spelled = {each["name"]: each for each in full(reader.record)["fields"]}
-    document["fields"] += [spelled[name] for name in dict.fromkeys(wanted)]
-    return parse_schema(json.dumps(document))
+    by_name = {each.name: each for each in reader.fields}
+    document["fields"] += full(Record(reader.name, tuple(by_name[name] for name in wanted)))["fields"]
+    try:
+        return parse_schema(json.dumps(document))
+    except SchemaRefused as error:
+        raise WrongUse(f"schemas.passthrough cannot be added to {prediction.name}: {error}") from error
 
 
 def _fingerprint(decoded: Any) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stream_infer.avro.refusal import SchemaRefused
+from stream_infer.errors import WrongUse
 
 MAX_DEPTH: Final = 32
 MAX_FIELDS: Final = 2_000
@@ -101,9 +102,16 @@ class Record:
     fields: tuple[Field, ...]
 
     def project(self, names: Sequence[str] | None) -> "Record":
-        """Return the record with only the named fields, in its own order; None keeps all."""
+        """Return the record with only the named fields, in its own order; None keeps all.
+
+        Raises `WrongUse` for a name that is no field.
+        """
         if names is None:
             return self
+        known = [each.name for each in self.fields]
+        for name in names:
+            if name not in known:
+                raise WrongUse(f"there is no field {name!r} in {self.name}: expected one of {', '.join(known)}")
         return Record(self.name, tuple(each for each in self.fields if each.name in names))
 
 
@@ -214,9 +222,15 @@ class _Parser:
                 case "fixed":
                     return Fixed(full, int(schema["size"]), **_logical(schema))
                 case _:
-                    return Record(full, tuple(self._field(each, full, depth) for each in schema["fields"]))
+                    return self._record(schema, full, depth)
         except (KeyError, TypeError, ValueError) as error:
             raise SchemaRefused(f"type {full} is malformed: {error!r}") from error
+
+    def _record(self, schema: Mapping[str, Any], full: str, depth: int) -> Record:
+        fields = tuple(self._field(each, full, depth) for each in schema["fields"])
+        if len({each.name for each in fields}) < len(fields):
+            raise SchemaRefused(f"type {full} has two fields of one name")
+        return Record(full, fields)
 
     def _field(self, schema: Mapping[str, Any], owner: str, depth: int) -> Field:
         self._spend(1, owner)

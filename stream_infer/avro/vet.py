@@ -25,7 +25,7 @@ def vets(types: Sequence[AvroType]) -> list[tuple[int, Vet]]:
     return [(at, each) for at, each in found if each is not None]
 
 
-def vet(avro_type: AvroType) -> Vet | None:
+def vet(avro_type: AvroType) -> Vet | None:  # noqa: PLR0911 -- a return for each Avro type
     """Return the check of one column, None where the decoder leaves nothing to check."""
     match optional(avro_type) or avro_type:
         case Primitive() as primitive:

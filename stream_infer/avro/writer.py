@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from stream_infer.avro.agreement import agree
 from stream_infer.avro.columns import ColumnDecoder, Fast, Undecided, column_decoder
@@ -23,17 +24,22 @@ SMALL: Final = 8
 
 @dataclass(slots=True)
 class Answer:
-    """What became of a batch so far; parts come in the order of their rows."""
+    """What became of a batch so far: `kept` holds for each of `parts` the indices of its rows, int64."""
 
     parts: list[pa.RecordBatch] = field(default_factory=list)
-    kept: list[int] = field(default_factory=list)
+    kept: list[NDArray[np.int64]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
-    def add(self, part: Part, indices: Sequence[int]) -> None:
+    def add(self, columns: pa.RecordBatch, indices: NDArray[np.int64]) -> None:
+        """Add rows of the batch that decoded."""
+        if len(indices):
+            self.parts.append(columns)
+            self.kept.append(indices)
+
+    def add_part(self, part: Part, indices: NDArray[np.int64]) -> None:
         """Add the outcome for the bodies at `indices` of the batch."""
-        self.parts.append(part.columns)
-        self.kept += [indices[each] for each in part.kept]
-        self.refused += [Refused(indices[each.index], each.refusal) for each in part.refused]
+        self.add(part.columns, indices[part.kept])
+        self.refused += [Refused(int(indices[each.index]), each.refusal) for each in part.refused]
 
 
 class WriterDecoder:
@@ -59,10 +65,10 @@ class WriterDecoder:
     def decode(self, values: Sequence[bytes], start: int) -> Answer:
         """Decode values whose records begin at byte `start`."""
         answer = Answer()
-        self._decode(values, range(len(values)), start, answer)
+        self._decode(values, np.arange(len(values)), start, answer)
         return answer
 
-    def _decode(self, values: Sequence[bytes], indices: Sequence[int], start: int, answer: Answer) -> None:
+    def _decode(self, values: Sequence[bytes], indices: NDArray[np.int64], start: int, answer: Answer) -> None:
         """Decode the values at `indices`, halving a stretch that the fast decoder cannot take as a whole."""
         if self._fast is None:
             self._singly(values, indices, start, answer)
@@ -73,11 +79,11 @@ class WriterDecoder:
             self._halve(values, indices, start, answer)
             return
         if fast.sound.all():
-            answer.add(Part(fast.columns, list(range(len(values)))), indices)
+            answer.add(fast.columns, indices)
         else:
             self._mend(values, indices, start, answer=answer, fast=fast)
 
-    def _halve(self, values: Sequence[bytes], indices: Sequence[int], start: int, answer: Answer) -> None:
+    def _halve(self, values: Sequence[bytes], indices: NDArray[np.int64], start: int, answer: Answer) -> None:
         if len(values) <= SMALL:
             self._singly(values, indices, start, answer)
             return
@@ -85,14 +91,16 @@ class WriterDecoder:
         self._decode(values[:middle], indices[:middle], start, answer)
         self._decode(values[middle:], indices[middle:], start, answer)
 
-    def _mend(self, values: Sequence[bytes], indices: Sequence[int], start: int, *, answer: Answer, fast: Fast) -> None:
+    def _mend(
+        self, values: Sequence[bytes], indices: NDArray[np.int64], start: int, *, answer: Answer, fast: Fast
+    ) -> None:
         """Take the sound rows as they are, and ask the reference about the others."""
-        sound, others = np.flatnonzero(fast.sound).tolist(), np.flatnonzero(~fast.sound).tolist()
-        answer.add(Part(fast.columns.filter(pa.array(fast.sound)), sound), indices)
-        self._singly([values[each] for each in others], [indices[each] for each in others], start, answer)
+        answer.add(fast.columns.filter(pa.array(fast.sound)), indices[fast.sound])
+        others = np.flatnonzero(~fast.sound)
+        self._singly([values[each] for each in others.tolist()], indices[others], start, answer)
 
-    def _singly(self, values: Sequence[bytes], indices: Sequence[int], start: int, answer: Answer) -> None:
-        answer.add(self._rows.decode([value[start:] for value in values]), indices)
+    def _singly(self, values: Sequence[bytes], indices: NDArray[np.int64], start: int, answer: Answer) -> None:
+        answer.add_part(self._rows.decode([value[start:] for value in values]), indices)
 
 
 def _trusted(writer: AvroSchema, fast: ColumnDecoder | None, rows: RowDecoder) -> ColumnDecoder | None:

@@ -1,7 +1,9 @@
 """Schemas from a Confluent Schema Registry, and how its failures are taken."""
 
 import json
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -28,13 +30,16 @@ NO_ACCESS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 class RegistrySource:
     """A `SchemaSource` over confluent-kafka's client: `schema_registry.url` with its properties.
 
-    Every method may raise `Retry` while the registry is away and `Stop` when it does not let this user in.
+    Every method may raise `Retry` while the registry is away and `Stop` when it does not let this user in. Connections
+    are closed by `close`, at the latest when nobody holds the object any more.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.schema_registry.url
         self._auto_register = settings.schema_registry.auto_register
-        self._client = _client(registry_config(settings))
+        resources = ExitStack()
+        self._client = resources.enter_context(_client(registry_config(settings)))
+        self.close = weakref.finalize(self, resources.close)
 
     def schema_by_id(self, schema_id: int) -> str:
         """Return a schema's JSON, references put in place; raises `SchemaNotFound`."""

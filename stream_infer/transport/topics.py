@@ -20,6 +20,8 @@ from stream_infer.transport.clients import admin_config, create_client
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S: Final = 30.0
+LOOK_AGAIN_S: Final = 0.05
+LOOKS: Final = 400
 DEFAULT_PARTITIONS: Final = 4
 BROKER_DEFAULT: Final = -1
 """The replication factor that lets the broker decide."""
@@ -70,7 +72,10 @@ class TopicAdmin(Protocol):
         ...
 
     def create(self, wanted: Sequence[WantedTopic]) -> None:
-        """Make topics; one that exists by now is left as it is. Raises Stop naming the first that cannot be made."""
+        """Make topics and return once they are there; one that exists by now is left as it is.
+
+        Raises Stop naming the first that cannot be made.
+        """
         ...
 
 
@@ -99,9 +104,18 @@ class KafkaTopicAdmin:
             return None
 
     def create(self, wanted: Sequence[WantedTopic]) -> None:
-        """Make topics, all in one request."""
+        """Make topics, all in one request, and wait until the broker that answers knows them."""
         if not wanted:
             return
+        self._request(wanted)
+        # The controller answers before every broker has learnt of the topics; `poll` is the wait between two looks.
+        for _ in range(LOOKS):
+            if {topic.name for topic in wanted} <= set(self.find()):
+                return
+            self._client.poll(LOOK_AGAIN_S)
+        raise Stop(f"Topics were made and then not seen by this user: {', '.join(topic.name for topic in wanted)}.")
+
+    def _request(self, wanted: Sequence[WantedTopic]) -> None:
         for name, made in self._client.create_topics([_new(topic) for topic in wanted]).items():
             try:
                 made.result(REQUEST_TIMEOUT_S)

@@ -4,8 +4,10 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stream_infer.avro.agreement import agree
 from stream_infer.avro.columns import ColumnDecoder, column_decoder
 from stream_infer.avro.refusal import Refusal
+from stream_infer.avro.resolve import field_steps
 from stream_infer.avro.rows import RowDecoder
 from stream_infer.avro.samples import samples
 from stream_infer.avro.spell import Plain
@@ -113,6 +115,16 @@ def test_a_writer_type_that_the_reader_does_not_need_does_not_cost_the_fast_path
     assert WriterDecoder(writer, reader.record).is_fast
     values = framed(writer, {"u": True, "a": 1, "b": b"\xff"}, {"u": None, "a": 2, "b": b""})
     assert decoder(reader, writer).decode(values, None).columns.column("a").to_pylist() == [1, 2]
+
+
+def test_a_fast_decoder_that_answers_otherwise_is_not_trusted() -> None:
+    schema = record(field("a", "long"), field("b", "long"))
+    swapped = [step for step in reversed(field_steps(schema.record, schema.record, "")) if step is not None]
+    right = ColumnDecoder(schema.record, schema=schema.arrow_schema, steps=swapped[::-1])
+    wrong = ColumnDecoder(schema.record, schema=schema.arrow_schema, steps=swapped)
+    rows = RowDecoder(schema.record, schema.record)
+    assert agree(schema.tree, fast=right, reference=rows)
+    assert not agree(schema.tree, fast=wrong, reference=rows)
 
 
 @given(st.integers())

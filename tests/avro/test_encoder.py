@@ -63,7 +63,7 @@ def test_every_confluent_frame_is_exact_also_where_its_bytes_look_like_no_number
 
 
 def test_a_prediction_is_read_by_confluent_kafka() -> None:
-    client = SchemaRegistryClient({"url": "mock://test"})
+    client = SchemaRegistryClient.new_client({"url": "mock://test"})
     schema_id = client.register_schema("predictions-value", Schema(PREDICTION.json, "AVRO"))
     row = _prediction()
     value = Encoder(PREDICTION, output_format="confluent", schema_id=schema_id).encode(_columns(PREDICTION, [row]))[0]

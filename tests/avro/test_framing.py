@@ -15,7 +15,8 @@ from stream_infer.avro.framing import (
 from stream_infer.avro.refusal import Refusal
 from stream_infer.avro.schemas import parse_schema
 from stream_infer.errors import Reason
-from tests.avro.made import HandClock, MemorySchemaSource, decoder, encoded, field, record
+from stream_infer.testing.schema_source import MemorySchemaSource
+from tests.avro.made import HandClock, decoder, encoded, field, record
 
 GUID = "89791762-2336-4186-9674-299b90a802e2"
 

@@ -6,13 +6,17 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stream_infer.avro.admission import MAX_DECIMAL_BYTES
+from stream_infer.avro.agreement import sample_bodies
 from stream_infer.avro.columns import ColumnDecoder, Undecided
 from stream_infer.avro.framing import single_object_frame
 from stream_infer.avro.refusal import SchemaRefused
 from stream_infer.avro.schemas import AvroSchema, parse_schema
 from stream_infer.avro.tree import MAX_DEPTH, MAX_FIELDS
+from stream_infer.avro.writer import WriterDecoder
 from stream_infer.errors import Reason
 from tests.avro.made import decoder, encoded, field, framed, record
 
@@ -149,6 +153,9 @@ WIDE_NULL = ["null", {"type": "record", "name": "W", "fields": [field(f"f{n}", "
         (CHAINED, "deeper than"),
         (DOUBLING, f"more than {MAX_FIELDS} fields"),
         ([["null"]], "union"),
+        ({"type": "bytes", "logicalType": "decimal", "precision": 10**9, "scale": 2}, "expected at most 153"),
+        ({"type": "fixed", "name": "F", "size": 2**40}, "expected 0 to"),
+        ({"type": "record", "name": "R", "fields": [field("a", "int"), field("a", "int")]}, "two fields of one name"),
         ({"type": "record", "name": "R"}, "malformed"),
         ({"type": "record", "name": "R", "fields": [field("a", "Missing")]}, "not defined"),
         ("[" * 100_000, "not valid Avro"),
@@ -166,6 +173,41 @@ def test_a_type_used_in_several_places_is_no_recursion() -> None:
     schema = record(field("a", point), field("b", "geo.P"), field("c", {"type": "array", "items": "geo.P"}))
     value = {"a": {"x": 1.0}, "b": {"x": 2.0}, "c": [{"x": 3.0}]}
     assert decoder(schema).decode(framed(schema, value), None).columns.to_pylist() == [value]
+
+
+_names = st.sampled_from(["", *["null", "int", "string", "bytes", "record", "array", "map", "enum", "fixed", "R", "x.R"]])
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.floats() | _names,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.fixed_dictionaries(
+            {"type": inner},
+            optional=dict.fromkeys(
+                ("name", "namespace", "items", "values", "fields", "symbols", "size", "default", "aliases"), inner
+            )
+            | {"logicalType": st.just("decimal"), "precision": inner, "scale": inner},
+        )
+    ),
+)
+
+
+@given(_json)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_a_schema_says_it_is_admitted_or_refused_and_then_serves_samples(schema: Any) -> None:
+    try:
+        admitted = parse_schema(json.dumps({"type": "record", "name": "Top", "fields": [field("v", schema)]}))
+    except SchemaRefused:
+        return
+    bodies = sample_bodies(admitted.tree)
+    answer = WriterDecoder(admitted, admitted.record).decode(bodies, 0)
+    assert sum(map(len, answer.kept)) + len(answer.refused) == len(bodies)
+
+
+def test_a_deep_schema_is_sampled_in_no_time() -> None:
+    schema = record(field("v", _nested(MAX_DEPTH - 2)))
+    start = time.process_time()
+    assert WriterDecoder(schema, schema.record).is_fast
+    assert time.process_time() - start < 1.0
 
 
 def test_a_panic_of_the_fast_decoder_is_an_answer_and_no_crash() -> None:

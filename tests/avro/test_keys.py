@@ -7,7 +7,8 @@ from stream_infer.avro.framing import KEY_SCHEMA_HEADER, InputFormat, confluent_
 from stream_infer.avro.keys import KeyDecoder, is_key_path
 from stream_infer.avro.schemas import AvroSchema
 from stream_infer.errors import Reason, Retry, WrongUse
-from tests.avro.made import HandClock, MemorySchemaSource, encoded, field, framed, record
+from stream_infer.testing.schema_source import MemorySchemaSource
+from tests.avro.made import HandClock, encoded, field, framed, record
 
 KEY = record(field("id", "int"), field("at", {"type": "record", "name": "At", "fields": [field("place", "string")]}))
 

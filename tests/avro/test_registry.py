@@ -5,7 +5,8 @@ import pytest
 from stream_infer.avro.framing import confluent_frame
 from stream_infer.avro.registry import FORGET_AFTER_S, MAX_ASKS_PER_S, NOT_FOUND_GRACE_S
 from stream_infer.errors import Reason, Retry
-from tests.avro.made import HandClock, MemorySchemaSource, decoder, encoded, field, record
+from stream_infer.testing.schema_source import MemorySchemaSource
+from tests.avro.made import HandClock, decoder, encoded, field, record
 
 SCHEMA = record(field("a", "int"))
 

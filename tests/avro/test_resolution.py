@@ -1,6 +1,6 @@
 """Avro's rules for reading with another schema than was written with, as a table; both decoders answer the same."""
 
-import datetime
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
@@ -10,13 +10,13 @@ from stream_infer.avro.columns import column_decoder
 from stream_infer.avro.refusal import Incompatible
 from stream_infer.avro.rows import RowDecoder
 from stream_infer.avro.samples import samples
-from stream_infer.errors import Reason
+from stream_infer.errors import Reason, WrongUse
 from tests.avro.made import decoder, encoded, fast_or_refused, field, framed, record
 
 ABC = {"type": "enum", "name": "E", "symbols": ["A", "B", "C"]}
 MICROS = {"type": "long", "logicalType": "timestamp-micros"}
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
-UTC = datetime.UTC
+UTC = dt.UTC
 
 
 def decimal(scale: int) -> Any:
@@ -45,15 +45,15 @@ def decimal(scale: int) -> Any:
         (ABC, {**ABC, "name": "com.example.Other"}, "B", "B"),
         ({"type": "array", "items": "int"}, {"type": "array", "items": "float"}, [1, 2], [1.0, 2.0]),
         ({"type": "map", "values": "int"}, {"type": "map", "values": "long"}, {"k": 1}, [("k", 1)]),
-        (MICROS, MICROS, 1, datetime.datetime(1970, 1, 1, microsecond=1, tzinfo=UTC)),
-        ("long", MICROS, 1, datetime.datetime(1970, 1, 1, microsecond=1, tzinfo=UTC)),
+        (MICROS, MICROS, 1, dt.datetime(1970, 1, 1, microsecond=1, tzinfo=UTC)),
+        ("long", MICROS, 1, dt.datetime(1970, 1, 1, microsecond=1, tzinfo=UTC)),
         (MICROS, "long", 1, 1),
-        ({"type": "int", "logicalType": "date"}, {"type": "int", "logicalType": "date"}, 1, datetime.date(1970, 1, 2)),
+        ({"type": "int", "logicalType": "date"}, {"type": "int", "logicalType": "date"}, 1, dt.date(1970, 1, 2)),
         (
             {"type": "int", "logicalType": "time-millis"},
             {"type": "int", "logicalType": "time-millis"},
             1000,
-            datetime.time(second=1),
+            dt.time(second=1),
         ),
         ({"type": "string", "logicalType": "uuid"}, "string", "u", "u"),
         (decimal(2), decimal(2), b"\xff\x38", Decimal("-2.00")),
@@ -140,6 +140,21 @@ def test_a_new_field_without_a_default_is_incompatible() -> None:
     decoded = decoder(read, written).decode(framed(written, {"a": 1}), None)
     assert decoded.rejects[0].reason is Reason.INCOMPATIBLE_SCHEMA
     assert "field b" in decoded.rejects[0].message
+
+
+def test_two_fields_that_claim_one_of_the_writers_are_incompatible() -> None:
+    written, read = (
+        record(field("a", "int"), name="Written"),
+        record(field("a", "int"), field("b", "int", aliases=["a"])),
+    )
+    assert decoder(read, written).decode(framed(written, {"a": 1}), None).rejects[0].reason is (
+        Reason.INCOMPATIBLE_SCHEMA
+    )
+
+
+def test_a_needed_field_that_the_reader_schema_does_not_have_is_wrong_use() -> None:
+    with pytest.raises(WrongUse, match="no field 'nope' in R: expected one of a"):
+        decoder(record(field("a", "int")), fields=("nope",))
 
 
 def test_only_the_fields_that_somebody_needs_become_columns_in_the_readers_order() -> None:

@@ -93,7 +93,8 @@ def test_a_broker_dies_with_tests_that_are_killed() -> None:
     script = """
 import subprocess, sys
 from stream_infer.testing.kafka.local import die_with_parent
-print(subprocess.Popen([*die_with_parent(), "tail", "-f", "/dev/null"], start_new_session=True).pid, flush=True)
+command = [*die_with_parent(), "sh", "-c", "echo $$; exec tail -f /dev/null"]
+subprocess.Popen(command, start_new_session=True)
 sys.stdin.read()
 """
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:

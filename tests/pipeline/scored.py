@@ -1,0 +1,166 @@
+"""A scorer on made-up ground: real schemas and a real small model, a producer and a clock of the test's own."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fastavro
+import numpy as np
+import torch
+from torch import nn
+
+from stream_infer.avro import load_schema
+from stream_infer.errors import Retry
+from stream_infer.metrics import Metrics
+from stream_infer.model import ModelSlot, load_version, open_device
+from stream_infer.pipeline import inbox as told
+from stream_infer.pipeline.commit import AtLeastOnce
+from stream_infer.pipeline.decode import BatchDecoder, DecodedColumns
+from stream_infer.pipeline.ledger import Ledger
+from stream_infer.pipeline.produce import Predictions
+from stream_infer.pipeline.reject import DeadLetters
+from stream_infer.pipeline.run import Limits, Scorer, Steps
+from stream_infer.records import Assigned, Headers, Partition, Positions, Records, Run
+from stream_infer.scoring import Codec, needed_fields
+from stream_infer.settings import load_settings
+from stream_infer.testing.clock import HandClock
+from stream_infer.testing.models import write_module
+from stream_infer.testing.producer import Delivered, FakeProducer
+
+TOPIC = "events"
+KNOWN = 10
+
+
+class Lookup(nn.Module):
+    """Scores a row by its first feature; a number that the table does not have makes the whole call fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(KNOWN, 2)
+        with torch.no_grad():
+            self.table.weight.copy_(torch.arange(2.0 * KNOWN).reshape(KNOWN, 2))
+            self.table.weight[3] = torch.nan
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.table(x[:, 0].long())  # type: ignore[no-any-return] # torch types a call as Any
+
+
+def write_lookup(repository: Path) -> Path:
+    manifest = {
+        "inputs": [{"name": "x", "field": "features", "dtype": "float32", "shape": [2]}],
+        "outputs": {"task": "classification", "labels": ["no", "yes"]},
+    }
+    return write_module(repository, Lookup(), manifest=manifest).path
+
+
+@dataclass(slots=True)
+class Committed:
+    """The consumer thread as the scorer sees it; `delivered` is how much was delivered at each commit."""
+
+    producer: FakeProducer
+    commits: list[tuple[Positions, int]] = field(default_factory=list)
+
+    def commit(self, positions: Positions) -> None:
+        self.commits.append((positions, len(self.producer.delivered)))
+
+
+@dataclass(slots=True)
+class AwayAtFirst:
+    """A decoder whose registry is away for the first `refusals` batches."""
+
+    inner: BatchDecoder
+    refusals: int = 0
+
+    def decode(self, values: Sequence[bytes | None], headers: Sequence[Headers | None] | None) -> DecodedColumns:
+        if self.refusals:
+            self.refusals -= 1
+            raise Retry("the registry is away")
+        return self.inner.decode(values, headers)
+
+
+class Ground:
+    """Everything around one scorer, and short ways to tell it things."""
+
+    def __init__(self, model: Path, *, max_batch_size: int = 8, non_finite: str | None = "dead_letter") -> None:
+        settings = load_settings(None, ["topics.input=events", "batching.max_queue_delay_ms=5"], {})
+        self.clock = HandClock(now_s=100.0)
+        self.producer = FakeProducer({"predictions": 4, TOPIC: 4, settings.topics.dead_letter: 1})
+        self.committed = Committed(self.producer)
+        self.inbox = told.Inbox()
+        self.given = [0, 0]
+        self.schema = load_schema(settings.schemas.input)
+        version = load_version(model, device=open_device("cpu"), batch_size=max_batch_size)
+        ledger = Ledger()
+        codec = Codec(settings, self.schema, self.clock)
+        self.decoder = AwayAtFirst(codec.decoder(needed_fields(settings, version, self.schema)))
+        steps = Steps(
+            decoder=self.decoder,
+            keys=codec.key_readers(),
+            slot=ModelSlot(version),
+            encoder=codec.prediction_encoder(),
+            predictions=Predictions("predictions", producer=self.producer),
+            dead_letters=DeadLetters(settings.topics.dead_letter, producer=self.producer),
+            commit=AtLeastOnce(ledger, producer=self.producer, committer=self.committed, interval_s=1.0),
+        )
+        self.scorer = Scorer(
+            steps,
+            ledger=ledger,
+            inbox=self.inbox,
+            limits=Limits(max_batch_size, 0.005, 2, non_finite, self.give),
+            clock=self.clock,
+            metrics=Metrics(version="0", clock=self.clock),
+        )
+        self._sequence = 0
+        self._prediction = fastavro.parse_schema(fastavro.schema.load_schema(settings.schemas.output))
+
+    def give(self, records: int, size_bytes: int) -> None:
+        self.given[0] += records
+        self.given[1] += size_bytes
+
+    def assign(self, *partitions: int, epoch: int = 1) -> None:
+        self.inbox.put(told.Begin([Assigned(Partition(TOPIC, one), epoch, None) for one in partitions]))
+
+    def value(self, first: float, *, second: float = 0.0, name: str = "e") -> bytes:
+        buffer = io.BytesIO()
+        event = {"event_id": name, "entity_id": "x", "event_time": 0, "features": [first, second]}
+        fastavro.schemaless_writer(buffer, fastavro.parse_schema(fastavro.schema.load_schema(_EVENT)), event)
+        return b"\xc3\x01" + self.schema.fingerprint + buffer.getvalue()
+
+    def poll(self, values: Sequence[bytes | None], *, partition: int = 0, offset: int = 0, epoch: int = 1) -> Records:
+        """Tell the scorer of one poll of one partition."""
+        count = len(values)
+        records = Records(
+            runs=(Run(Partition(TOPIC, partition), epoch, 0, count),),
+            offsets=np.arange(offset, offset + count),
+            timestamps_ms=[1_000 + offset + row for row in range(count)],
+            keys=[b"key-%d" % (offset + row) for row in range(count)],
+            values=list(values),
+            headers=None,
+            arrived_s=self.clock.now_s,
+        )
+        self.inbox.put(told.Arrived(self._sequence, records))
+        self._sequence += 1
+        return records
+
+    def turn(self, times: int = 1, *, after_s: float = 0.01) -> None:
+        """Let time pass and the scorer turn; it never waits, because something is always due."""
+        for _ in range(times):
+            self.clock.now_s += after_s
+            self.inbox.put(told.CommitAnswered({}))
+            self.scorer.turn()
+
+    def predictions(self) -> list[dict[str, object]]:
+        """Return the predictions delivered, decoded by fastavro."""
+        return [self.decoded(one) for one in self.producer.delivered if one.topic == "predictions"]
+
+    def dead_letters(self) -> list[Delivered]:
+        return [one for one in self.producer.delivered if one.topic.endswith("dead-letter")]
+
+    def decoded(self, one: Delivered) -> dict[str, object]:
+        record = fastavro.schemaless_reader(io.BytesIO((one.value or b"")[10:]), self._prediction, None)
+        assert isinstance(record, dict)
+        return record
+
+
+_EVENT = load_settings(None, [], {}).schemas.input
