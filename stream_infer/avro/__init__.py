@@ -1,11 +1,11 @@
 """Avro on both sides of the model: framing, schemas, and records as columns. Knows no Kafka and no model.
 
-tree, admission, schemas, spell   what a schema is, and which are let in
-framing, groups, registry, catalog   which schema wrote a record
-check, align, build, rows         the reference decoder: fastavro, record by record
-columns, resolve                  the fast decoder: pyruhvro over a batch
-samples, agreement, writer        which of the two serves a writer schema
-decoder, keys, lower, encoder     what the pipeline calls
+tree, parse, admission, spell, schemas   what a schema is, and which are let in
+framing, groups, registry, catalog       which schema wrote a record
+check, align, build, rows                the reference decoder: fastavro, record by record
+columns, vet, match, resolve, arrow      the fast decoder: pyruhvro over a batch
+samples, agreement, writer               which of the two serves a writer schema
+decoder, keys, lower, encoder            what the pipeline calls
 """
 
 from stream_infer.avro.arrow import column, path_type

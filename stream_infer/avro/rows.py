@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 from fastavro import parse_schema, schemaless_reader
 from fastavro.read import SchemaResolutionError
+from fastavro.schema import SchemaParseException
 from numpy.typing import NDArray
 
 from stream_infer.avro.align import Aligner
 from stream_infer.avro.build import batch
 from stream_infer.avro.check import checker
-from stream_infer.avro.refusal import Incompatible, Refusal
+from stream_infer.avro.refusal import Incompatible, Refusal, SchemaRefused
 from stream_infer.avro.tree import AvroType, Record
 
 
@@ -44,8 +45,11 @@ class ValueDecoder:
     def __init__(self, writer: AvroType, reader: AvroType) -> None:
         pair = Aligner().align(writer, reader)
         self._check = checker(writer)
-        self._writer = parse_schema(pair.writer)
-        self._reader = parse_schema(pair.reader)
+        try:
+            self._writer = parse_schema(pair.writer)
+            self._reader = parse_schema(pair.reader)
+        except SchemaParseException as error:
+            raise SchemaRefused(f"the schema is not valid Avro: {error}") from error
 
     def decode(self, body: bytes) -> Any:
         """Return the value in `body`; raises `Refusal`."""

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
-from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
+from fastavro.schema import fingerprint
 
 from stream_infer.avro.admission import admit
 from stream_infer.avro.arrow import arrow_schema
+from stream_infer.avro.parse import parse
 from stream_infer.avro.refusal import SchemaRefused
-from stream_infer.avro.spell import full
-from stream_infer.avro.tree import AvroType, Field, Record, parse
+from stream_infer.avro.spell import canonical, full
+from stream_infer.avro.tree import AvroType, Field, Record
 from stream_infer.errors import WrongUse
 
 MAX_SCHEMA_BYTES: Final = 1_048_576
-_NOT_CANONICAL: Final = frozenset({"default", "doc", "aliases", "logicalType", "precision", "scale", "order"})
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,10 @@ def parse_schema(text: str) -> AvroSchema:
     if len(text) > MAX_SCHEMA_BYTES:
         raise SchemaRefused(f"the schema has {len(text)} characters: expected at most {MAX_SCHEMA_BYTES}")
     try:
-        decoded = json.loads(text)
-        tree = parse(decoded)
+        tree = parse(json.loads(text))
         admit(tree)
-        return AvroSchema(text, tree, _fingerprint(decoded))
-    except (ValueError, RecursionError, SchemaParseException) as error:
+        return AvroSchema(text, tree, bytes.fromhex(fingerprint(canonical(tree), "CRC-64-AVRO")))
+    except (ValueError, RecursionError) as error:
         raise SchemaRefused(f"the schema is not valid Avro: {error}") from error
 
 
@@ -98,16 +97,3 @@ def with_passthrough(prediction: AvroSchema, reader: AvroSchema, fields: Sequenc
         return parse_schema(json.dumps(document))
     except SchemaRefused as error:
         raise WrongUse(f"schemas.passthrough cannot be added to {prediction.name}: {error}") from error
-
-
-def _fingerprint(decoded: Any) -> bytes:
-    return bytes.fromhex(fingerprint(to_parsing_canonical_form(_bare(decoded)), "CRC-64-AVRO"))
-
-
-def _bare(decoded: Any) -> Any:
-    """Return the schema without what its canonical form leaves out: many a registered default fits no type."""
-    if isinstance(decoded, list):
-        return [_bare(each) for each in decoded]
-    if isinstance(decoded, dict):
-        return {key: _bare(value) for key, value in decoded.items() if key not in _NOT_CANONICAL}
-    return decoded

@@ -1,5 +1,6 @@
-"""Trees written as schema JSON again, in the three ways that somebody reads them."""
+"""Trees written as schema JSON again: for people, for fingerprints, and for libraries."""
 
+import json
 from collections.abc import Mapping
 from itertools import count
 from typing import Any
@@ -32,6 +33,34 @@ def full(avro_type: AvroType, defined: set[str] | None = None) -> Json:  # noqa:
             return _with_logical(avro_type, {"type": "fixed", "name": avro_type.name, "size": avro_type.size})
         case Record():
             return {"type": "record", "name": avro_type.name, "fields": _fields(avro_type, defined)}
+
+
+def canonical(avro_type: AvroType) -> str:
+    """Return Avro's Parsing Canonical Form, of which fingerprints are made."""
+    return json.dumps(_canonical(avro_type, set()), separators=(",", ":"), ensure_ascii=False)
+
+
+def _canonical(avro_type: AvroType, defined: set[str]) -> Json:  # noqa: PLR0911 -- a return for each Avro type
+    match avro_type:
+        case Primitive():
+            return avro_type.kind
+        case ArrayOf():
+            return {"type": "array", "items": _canonical(avro_type.items, defined)}
+        case MapOf():
+            return {"type": "map", "values": _canonical(avro_type.values, defined)}
+        case UnionOf():
+            return [_canonical(each, defined) for each in avro_type.branches]
+        case _ if avro_type.name in defined:
+            return avro_type.name
+    defined.add(avro_type.name)
+    match avro_type:
+        case Enum():
+            return {"name": avro_type.name, "type": "enum", "symbols": list(avro_type.symbols)}
+        case Fixed():
+            return {"name": avro_type.name, "type": "fixed", "size": avro_type.size}
+        case Record():
+            fields = [{"name": each.name, "type": _canonical(each.type, defined)} for each in avro_type.fields]
+            return {"name": avro_type.name, "type": "record", "fields": fields}
 
 
 class Plain:

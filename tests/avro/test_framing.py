@@ -1,7 +1,11 @@
 """The bytes around a record, against known values and confluent-kafka's own code."""
 
+import json
+
 import pytest
 from confluent_kafka.schema_registry.serde import SchemaId as ConfluentSchemaId
+from fastavro.schema import to_parsing_canonical_form
+from hypothesis import HealthCheck, given, settings
 
 from stream_infer.avro.framing import (
     Fingerprint,
@@ -14,9 +18,10 @@ from stream_infer.avro.framing import (
 )
 from stream_infer.avro.refusal import Refusal
 from stream_infer.avro.schemas import parse_schema
+from stream_infer.avro.spell import canonical
 from stream_infer.errors import Reason
 from stream_infer.testing.schema_source import MemorySchemaSource
-from tests.avro.made import HandClock, decoder, encoded, field, record
+from tests.avro.made import Case, HandClock, cases, decoder, encoded, field, record
 
 GUID = "89791762-2336-4186-9674-299b90a802e2"
 
@@ -32,6 +37,19 @@ GUID = "89791762-2336-4186-9674-299b90a802e2"
 )
 def test_a_fingerprint_is_crc_64_avro_least_significant_byte_first(schema: str, number: int) -> None:
     assert int.from_bytes(parse_schema(schema).fingerprint, "little", signed=True) == number
+
+
+@given(cases())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_canonical_form_is_fastavros(case: Case) -> None:
+    for schema in (case.writer, case.reader):
+        assert canonical(schema.tree) == to_parsing_canonical_form(json.loads(schema.json))
+
+
+def test_names_in_namespaces_have_their_full_name_in_the_canonical_form() -> None:
+    point = {"type": "record", "name": "P", "namespace": "geo", "fields": [field("x", "double")]}
+    named = {"type": "record", "name": "R", "namespace": "n", "fields": [field("a", point), field("b", "geo.P")]}
+    assert canonical(parse_schema(json.dumps(named)).tree) == to_parsing_canonical_form(named)
 
 
 def test_documentation_and_defaults_do_not_change_the_fingerprint() -> None:

@@ -13,9 +13,9 @@ from stream_infer.avro.admission import MAX_DECIMAL_BYTES
 from stream_infer.avro.agreement import sample_bodies
 from stream_infer.avro.columns import ColumnDecoder, Undecided
 from stream_infer.avro.framing import single_object_frame
+from stream_infer.avro.parse import MAX_DEPTH, MAX_FIELDS
 from stream_infer.avro.refusal import SchemaRefused
 from stream_infer.avro.schemas import AvroSchema, parse_schema
-from stream_infer.avro.tree import MAX_DEPTH, MAX_FIELDS
 from stream_infer.avro.writer import WriterDecoder
 from stream_infer.errors import Reason
 from tests.avro.made import decoder, encoded, field, framed, record
@@ -153,6 +153,8 @@ WIDE_NULL = ["null", {"type": "record", "name": "W", "fields": [field(f"f{n}", "
         (CHAINED, "deeper than"),
         (DOUBLING, f"more than {MAX_FIELDS} fields"),
         ([["null"]], "union"),
+        ({"type": "record", "name": "R", "fields": [field("a-b", "int")]}, "'a-b' is no Avro name"),
+        ({"type": "enum", "name": "E", "symbols": ["A", "A"]}, "one twice"),
         ({"type": "bytes", "logicalType": "decimal", "precision": 10**9, "scale": 2}, "expected at most 153"),
         ({"type": "fixed", "name": "F", "size": 2**40}, "expected 0 to"),
         ({"type": "record", "name": "R", "fields": [field("a", "int"), field("a", "int")]}, "two fields of one name"),
@@ -175,7 +177,9 @@ def test_a_type_used_in_several_places_is_no_recursion() -> None:
     assert decoder(schema).decode(framed(schema, value), None).columns.to_pylist() == [value]
 
 
-_names = st.sampled_from(["", *["null", "int", "string", "bytes", "record", "array", "map", "enum", "fixed", "R", "x.R"]])
+_names = st.sampled_from(
+    ["", *["null", "int", "string", "bytes", "record", "array", "map", "enum", "fixed", "R", "x.R"]]
+)
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-1, 3) | st.floats() | _names,
     lambda inner: (
