@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Annotated, Any, Final, cast
 
 import typer
@@ -51,18 +52,21 @@ def consume(
     consumer = create_client(Consumer, reader_config(settings))
     try:
         _assign(consumer, name, from_beginning=from_beginning)
-        for count, message in enumerate(_messages(consumer, timeout_s=timeout), start=1):
+        _print_all(islice(_messages(consumer, timeout_s=timeout), max_messages), printer)
+    finally:
+        consumer.close()
+
+
+def _print_all(messages: Iterable[Message], printer: "LinePrinter") -> None:
+    try:
+        for message in messages:
             printer.show(message)
-            if count == max_messages:
-                break
     except KeyboardInterrupt:
         # The way to end a command that otherwise runs for ever.
         return
     except BrokenPipeError:
         # Whoever read has enough; what Python would still flush at its end has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    finally:
-        consumer.close()
 
 
 class LinePrinter:

@@ -36,9 +36,13 @@ def create(
     admin = admin_for(settings)
     plan = plan_topics(admin, settings, partitions=partitions, replication_factor=replication_factor or BROKER_DEFAULT)
     for found in plan.existing:
-        print(f"exists   {found.name} ({found.partitions} partitions)")
+        print(f"exists   {found.name} ({_partitions(found.partitions)})")
     for topic in plan.missing:
         admin.create([topic])
-        print(f"created  {topic.name} ({topic.partitions} partitions)")
+        print(f"created  {topic.name} ({_partitions(topic.partitions)})")
     if plan.wrong:
         raise Stop("\n".join(plan.wrong))
+
+
+def _partitions(count: int) -> str:
+    return "1 partition" if count == 1 else f"{count} partitions"

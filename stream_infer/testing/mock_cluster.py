@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -24,7 +24,7 @@ class MockCluster:
         self._owner: AdminClient | None = None
         self._bootstrap_servers = ""
 
-    def __enter__(self) -> "MockCluster":
+    def __enter__(self) -> Self:
         # The cluster lives as long as the client that was asked for it.
         self._owner = AdminClient({"test.mock.num.brokers": 1, "log_level": 0})
         try:

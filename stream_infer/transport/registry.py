@@ -38,7 +38,7 @@ class RegistrySource:
         self._url = settings.schema_registry.url
         self._auto_register = settings.schema_registry.auto_register
         resources = ExitStack()
-        self._client = resources.enter_context(_client(registry_config(settings)))
+        self._client: SchemaRegistryClient = resources.enter_context(_client(registry_config(settings)))
         self.close = weakref.finalize(self, resources.close)
 
     def schema_by_id(self, schema_id: int) -> str:
