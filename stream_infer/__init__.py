@@ -17,6 +17,7 @@ The folder reads as the path of the data; imports point from the end of this lis
     scoring       the steps of the path, put together from the settings
     app           the one place that wires everything; Faust finds `app` here
 
+    demo/         the main job on real rows, on a broker inside the process
     cli/          the command `stream-infer`, a file a command group
     __main__      the same as `python -m stream_infer`
     testing/      what tests and benchmarks need: fakes, small models, a real Kafka

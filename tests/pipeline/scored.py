@@ -112,7 +112,7 @@ class Ground:
             metrics=Metrics(version="0", clock=self.clock),
         )
         self._sequence = 0
-        self._prediction = fastavro.parse_schema(fastavro.schema.load_schema(settings.schemas.output))
+        self._prediction = fastavro.parse_schema(fastavro.schema.load_schema(str(settings.schemas.output)))
 
     def give(self, records: int, size_bytes: int) -> None:
         self.given[0] += records
@@ -124,7 +124,7 @@ class Ground:
     def value(self, first: float, *, second: float = 0.0, name: str = "e") -> bytes:
         buffer = io.BytesIO()
         event = {"event_id": name, "entity_id": "x", "event_time": 0, "features": [first, second]}
-        fastavro.schemaless_writer(buffer, fastavro.parse_schema(fastavro.schema.load_schema(_EVENT)), event)
+        fastavro.schemaless_writer(buffer, fastavro.parse_schema(fastavro.schema.load_schema(str(_EVENT))), event)
         return b"\xc3\x01" + self.schema.fingerprint + buffer.getvalue()
 
     def poll(self, values: Sequence[bytes | None], *, partition: int = 0, offset: int = 0, epoch: int = 1) -> Records:
