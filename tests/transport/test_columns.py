@@ -1,5 +1,7 @@
 """Laws of the step from messages to columns."""
 
+from itertools import pairwise
+
 from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,7 @@ def test_rows_of_partitions_without_an_epoch_are_left_out_and_the_others_keep_th
 def test_neighbouring_runs_are_never_of_one_partition(rows: list[tuple[str, int]]) -> None:
     epochs = {Partition(*row): 1 for row in rows}
     runs = read_columns(messages_for(rows), epochs=epochs, arrived_s=0.0).records.runs
-    assert all(left.source != right.source for left, right in zip(runs, runs[1:], strict=False))
+    assert all(left.source != right.source for left, right in pairwise(runs))
     assert sum(map(len, runs)) == len(rows)
 
 
