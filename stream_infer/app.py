@@ -1,8 +1,10 @@
 """The one place that wires everything together; Faust finds `app` here: `faust -A stream_infer.app worker`."""
 
+import atexit
 import gc
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -220,7 +222,7 @@ def create_app(settings: Settings) -> faust.App:
     app = faust.App(
         settings.application_id,
         broker="rdkafka://" + settings.kafka.bootstrap_servers.split(",")[0],
-        datadir=tempfile.mkdtemp(prefix="stream-infer-"),
+        datadir=_scratch_folder(),
         web_enabled=settings.web.enabled,
         web_bind=settings.web.host,
         web_port=settings.web.port,
@@ -231,6 +233,13 @@ def create_app(settings: Settings) -> faust.App:
     )
     mount(app, settings)
     return app
+
+
+def _scratch_folder() -> str:
+    """Return a folder for Faust, which makes one in the working folder otherwise; removed when the process ends."""
+    folder = tempfile.mkdtemp(prefix="stream-infer-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def __getattr__(name: str) -> Any:
