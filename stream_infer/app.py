@@ -37,7 +37,7 @@ from stream_infer.transport.feed import Feed
 from stream_infer.transport.link import Link, attach
 from stream_infer.transport.sink import Sink
 from stream_infer.transport.topics import admin_for, check_topics
-from stream_infer.web import add_pages, check_port
+from stream_infer.web import add_pages
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +75,6 @@ class Worker:
     def check(self) -> None:
         """Look at what must be right before anything starts; raises `Stop` with one sentence. Done once."""
         if not self._checked:
-            if self.settings.web.enabled:
-                check_port(self.settings.web.host, self.settings.web.port)
             wait_for_broker(self.settings)
             check_topics(admin_for(self.settings), self.settings)
             self._checked = True

@@ -2,13 +2,17 @@
 
 import json
 import logging
+import re
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from stream_infer.errors import StreamInferError
 
 FAUST_LOGGERS: Final = ("faust", "mode", "stream_infer.transport.consumer", "stream_infer.transport.producer")
+REPEAT_S: Final = 10.0
+DIGITS: Final = re.compile(r"\d+")
 CONSOLE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -37,6 +41,29 @@ class OwnErrorsOnce(logging.Filter):
         return not isinstance(error, StreamInferError)
 
 
+class FewRepeats(logging.Filter):
+    """Lets one librdkafka message of a kind through every ten seconds, and says how many more there were.
+
+    While a broker is away every client reports every attempt to reach it, which is twenty lines a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
+        self._held_back: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is logged; two messages are of a kind when they differ in digits only."""
+        kind = DIGITS.sub("", record.getMessage())
+        if record.created - self._said_at.get(kind, 0.0) < REPEAT_S:
+            self._held_back[kind] += 1
+            return False
+        self._said_at[kind] = record.created
+        if more := self._held_back.pop(kind, 0):
+            record.msg, record.args = f"{record.getMessage()} (and {more} like it)", ()
+        return True
+
+
 def logging_config(*, level: str, form: str) -> dict[str, Any]:
     """Return a configuration for `logging.config.dictConfig`; `form` is the setting `log.format`."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
@@ -44,7 +71,7 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"console": {"format": CONSOLE}, "json": {"()": JsonFormatter}},
-        "filters": {"own_errors_once": {"()": OwnErrorsOnce}},
+        "filters": {"own_errors_once": {"()": OwnErrorsOnce}, "few_repeats": {"()": FewRepeats}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -53,7 +80,10 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
             }
         },
         "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {name: {"level": _quieter(level)} for name in FAUST_LOGGERS},
+        "loggers": {
+            "librdkafka": {"filters": ["few_repeats"]},
+            **{name: {"level": _quieter(level)} for name in FAUST_LOGGERS},
+        },
     }
 
 

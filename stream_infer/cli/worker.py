@@ -7,6 +7,7 @@ from stream_infer.app import create_app, worker_of
 from stream_infer.cli.options import CommonOptions, with_common_options
 from stream_infer.errors import StreamInferError
 from stream_infer.logs import logging_config
+from stream_infer.web import check_port
 
 
 @with_common_options
@@ -15,6 +16,8 @@ def worker(common: CommonOptions) -> None:
     settings = common.start()
     app = create_app(settings)
     scoring = worker_of(app)
+    if settings.web.enabled:
+        check_port(settings.web.host, settings.web.port)
     scoring.check()
     config = logging_config(level=settings.log.level, form=settings.log.format)
     runner = faust.Worker(app, loglevel=settings.log.level.upper(), logging_config=config, redirect_stdouts=False)

@@ -55,8 +55,9 @@ class ComputeThread:
         return self._ready.done() and self._ready.exception() is None and self._thread.is_alive()
 
     def join(self) -> None:
-        """Wait a moment for the thread to end."""
-        self._thread.join(JOIN_TIMEOUT_S)
+        """Wait a moment for the thread to end; return at once when it was never started."""
+        if self._thread.ident is not None:
+            self._thread.join(JOIN_TIMEOUT_S)
 
     def _run(self) -> None:
         try:

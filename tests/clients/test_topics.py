@@ -18,7 +18,7 @@ def settings_for(names: Callable[[str], str] = str, *, servers: str = "localhost
     return load_settings(None, [f"kafka.bootstrap_servers={servers}", *roles], {})
 
 
-@pytest.fixture(params=["fake", "kafka"])
+@pytest.fixture(params=["fake", pytest.param("kafka", marks=pytest.mark.broker)])
 def cluster(request: pytest.FixtureRequest) -> tuple[TopicAdmin, Settings]:
     if request.param == "fake":
         return FakeTopicAdmin(), settings_for()
