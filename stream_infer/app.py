@@ -198,7 +198,6 @@ def mount(app: faust.App, settings: Settings) -> Worker:
         """Hand each poll to the compute thread."""
         async for event in stream.noack().events():
             worker.inbox.put(event.value)
-            worker.credit.give_poll()
 
     async def report() -> None:
         """Say what was done since the last time, if anything was."""

@@ -30,7 +30,7 @@ class Consumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._link = link_of(self.app)
-        self._arrivals: asyncio.Queue[Message] = asyncio.Queue()
+        self._arrivals: asyncio.Queue[list[Message]] = asyncio.Queue()
         self._sequence = itertools.count()
         self._acked = AckLists(self._acknowledged)
         self._acked_index = AckIndex()
@@ -65,9 +65,10 @@ class Consumer(FaustConsumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
-            message = await self._arrivals.get()
-            message.generation_id = self.app.consumer_generation_id
-            await self.callback(message)
+            for message in await self._arrivals.get():
+                message.generation_id = self.app.consumer_generation_id
+                await self.callback(message)
+            self._link.feed.credit.give_poll()
 
     async def on_stop(self) -> None:
         """Finish what is in hand, commit it, leave the group."""
@@ -82,16 +83,12 @@ class Consumer(FaustConsumer):
         messages = [self._ordinary(one) for run in runs if run not in ours for one in self._handed(run, polled)]
         if batch.messages:
             messages.append(self._as_event(batch))
-        self._call_soon(self._enqueue, messages)
-
-    def _enqueue(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            self._arrivals.put_nowait(message)
+        self._link.feed.credit.take_poll()
+        self._call_soon(self._arrivals.put_nowait, messages)
 
     def _as_event(self, batch: Polled) -> ConsumerMessage:
         credit = self._link.feed.credit
         credit.take(len(batch.records), size_bytes=batch.records.size_bytes)
-        credit.take_poll()
         first = batch.records.runs[0].source
         arrived = Arrived(next(self._sequence), batch.records)
         return _message(TP(first.topic, first.partition), offset=int(batch.records.offsets[0]), value=arrived)
@@ -137,6 +134,16 @@ class Consumer(FaustConsumer):
     def assignment(self) -> set[TP]:
         """Return nothing: Faust would pause, seek and commit what it believes to own."""
         return set()
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Stop reading a user's partition whose agent is behind; the input has limits of its own."""
+        if tp.topic not in self._link.input_topics:
+            self._thread.hold(tp.topic, tp.partition)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Read it again."""
+        if tp.topic not in self._link.input_topics:
+            self._thread.release(tp.topic, tp.partition)
 
     def track_message(self, message: Message) -> None:
         """Do nothing: the ledger knows every record."""

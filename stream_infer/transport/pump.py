@@ -40,7 +40,7 @@ class Pump:
     never costs the membership of the group.
     """
 
-    def __init__(self, feed: Feed, *, deliver: Callable[[Polled], None]) -> None:
+    def __init__(self, feed: Feed, *, deliver: Callable[[Polled], None], stopping: Callable[[], bool]) -> None:
         self._feed = feed
         self._deliver = deliver
         self._calls = Calls()
@@ -52,7 +52,9 @@ class Pump:
             inbox=feed.inbox,
             calls=self._calls,
             reset=feed.reset,
+            stopping=stopping,
         )
+        self._held: set[Partition] = set()
         self._refresh_at_s = 0.0
         self._paused = False
         self._blocked_since_s: float | None = None
@@ -70,6 +72,14 @@ class Pump:
     def ask(self, question: Callable[[Consumer], T]) -> T:
         """Run `question(consumer)` on the consumer thread and wait for its answer; for any other thread."""
         return self._calls.submit(lambda: question(self._consumer)).result()
+
+    def hold(self, source: Partition) -> None:
+        """Stop reading one partition while the agent it belongs to is behind; may be called from any thread."""
+        self._calls.submit(lambda: self._hold(source))
+
+    def release(self, source: Partition) -> None:
+        """Read a partition on hold again; may be called from any thread."""
+        self._calls.submit(lambda: self._release(source))
 
     def turn(self) -> None:
         """Serve what was asked for, then poll once, or wait while there is no room."""
@@ -165,8 +175,18 @@ class Pump:
         self._consumer.pause(_partitions(self._ownership.sources))
         self._poll(1, timeout_s=POLL_TIMEOUT_S)
         if self._feed.credit.is_low():
-            self._consumer.resume(_partitions(self._ownership.sources))
+            self._consumer.resume(_partitions(set(self._ownership.sources) - self._held))
             self._paused = False
+
+    def _hold(self, source: Partition) -> None:
+        if source in self._ownership.sources:
+            self._held.add(source)
+            self._consumer.pause(_partitions([source]))
+
+    def _release(self, source: Partition) -> None:
+        self._held.discard(source)
+        if source in self._ownership.sources and not self._paused:
+            self._consumer.resume(_partitions([source]))
 
     def _commit(self) -> None:
         offsets = self._rebalancer.committable(self._feed.commits.take())

@@ -5,7 +5,7 @@ at a loss commit nothing. All of it runs on the consumer thread.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -25,12 +25,22 @@ SETTLE_TIMEOUT_S: Final = 45.0
 class Rebalancer:
     """Assigns, settles and gives up partitions; `reset` is the setting `kafka.auto_offset_reset`."""
 
-    def __init__(self, consumer: Consumer, *, ownership: Ownership, inbox: Inbox, calls: Calls, reset: str) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        *,
+        ownership: Ownership,
+        inbox: Inbox,
+        calls: Calls,
+        reset: str,
+        stopping: Callable[[], bool],
+    ) -> None:
         self._consumer = consumer
         self._ownership = ownership
         self._inbox = inbox
         self._calls = calls
         self._reset = reset
+        self._stopping = stopping
         self.closing = False
         self.failure: Stop | None = None
 
@@ -104,7 +114,7 @@ class Rebalancer:
 
     def _starts(self, partitions: list[TopicPartition]) -> dict[Partition, int]:
         """Return the committed offset of each partition; asks again without limit while the coordinator is away."""
-        while not self.closing:
+        while not (self.closing or self._stopping()):
             try:
                 committed = self._consumer.committed(partitions, timeout=COMMITTED_TIMEOUT_S)
             except KafkaException as error:

@@ -8,6 +8,7 @@ from typing import Final
 from confluent_kafka import TopicPartition
 
 from stream_infer.errors import Stop
+from stream_infer.records import Partition
 from stream_infer.transport.columns import Polled
 from stream_infer.transport.link import Link
 from stream_infer.transport.pump import Pump
@@ -34,7 +35,7 @@ class PumpThread:
 
     def start(self) -> None:
         """Create the consumer and start the thread."""
-        self._pump = Pump(self._link.feed, deliver=self._deliver)
+        self._pump = Pump(self._link.feed, deliver=self._deliver, stopping=self._stop.is_set)
         self._thread.start()
 
     def prepare(self, topics: frozenset[str]) -> Mapping[str, int]:
@@ -52,6 +53,14 @@ class PumpThread:
         self._subscribed = True
         log.info("joining the group for %s", ", ".join(sorted(topics)))
 
+    def hold(self, topic: str, partition: int) -> None:
+        """Stop reading one partition, soon."""
+        self._running().hold(Partition(topic, partition))
+
+    def release(self, topic: str, partition: int) -> None:
+        """Read one partition again, soon."""
+        self._running().release(Partition(topic, partition))
+
     def partition_count(self, topic: str) -> int | None:
         """Return how many partitions `topic` has; None when there is no such topic."""
         metadata = self._running().ask(lambda consumer: consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S))
@@ -67,6 +76,9 @@ class PumpThread:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(self._link.shutdown_timeout_s + JOIN_EXTRA_S)
+        if self._thread.is_alive():
+            log.error("the consumer thread did not end: what it did not commit will be scored again")
+            self._link.after_close(False)  # noqa: FBT003 - the callback's only argument
 
     def _running(self) -> Pump:
         if self._pump is None:

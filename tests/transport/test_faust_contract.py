@@ -32,6 +32,8 @@ OVERRIDDEN = {
     "subscribe": ["self", "topics"],
     "seek_to_committed": ["self"],
     "_seek": ["self", "partition", "offset"],
+    "on_buffer_full": ["self", "tp"],
+    "on_buffer_drop": ["self", "tp"],
 }
 LEANED_ON: list[tuple[Callable[..., Any], list[str]]] = [
     (FaustConsumer.__init__, ["self", "transport", "callback", "on_partitions_revoked", "on_partitions_assigned"]),

@@ -39,6 +39,7 @@ def real_subject(kafka: Any, topics: Any) -> Subject:
             "message.timeout.ms": 5000,
             "delivery.report.only.error": True,
             "topic.metadata.propagation.max.ms": 1000,
+            "log_level": 0,
         }
     )
     return Subject(producer, topic, lambda count: read_all(servers, topic, count=count))
