@@ -4,6 +4,7 @@ import threading
 from typing import Final
 
 RESUME_FRACTION: Final = 0.5
+POLL_FRACTION: Final = 0.25
 POLLS_IN_FLIGHT: Final = 4
 
 
@@ -11,7 +12,8 @@ class Credit:
     """Counted limits shared by the consumer thread, which takes, and the compute side, which gives back.
 
     Three things are limited: records, bytes, and polls that the event loop has not passed on yet. One poll may pass
-    the byte limit by its own size, because sizes are known only once it was read.
+    the byte limit by its own size, because sizes are known only once it was read. Room for less than a quarter of the
+    records counts as none: a full queue would otherwise be topped up a batch at a time, with a Faust event for each.
     """
 
     def __init__(self, *, records: int, size_bytes: int) -> None:
@@ -78,4 +80,5 @@ class Credit:
     def _room(self) -> int:
         if self._bytes >= self._limit_bytes or self._polls >= POLLS_IN_FLIGHT:
             return 0
-        return max(0, self._limit_records - self._records)
+        free = self._limit_records - self._records
+        return free if free >= self._limit_records * POLL_FRACTION else 0

@@ -13,6 +13,8 @@ from stream_infer.transport.feed import Credentials
 log = logging.getLogger(__name__)
 
 WAIT_S: Final = 0.1
+ANY_PARTITION: Final = -1
+NOW: Final = 0
 METADATA_TIMEOUT_S: Final = 30.0
 
 
@@ -33,21 +35,19 @@ class Sink:
     def send(self, outgoing: Outgoing) -> list[Unsent]:
         """Hand rows to librdkafka; see `OutputProducer.send`."""
         self._raise_failure()
-        partitions = outgoing.partitions or [-1] * len(outgoing)
-        headers = outgoing.headers
-        produce, topic = self._producer.produce, outgoing.topic
+        headers, partitions = outgoing.headers, outgoing.partitions
         unsent: list[Unsent] = []
-        columns = zip(outgoing.values, outgoing.keys, partitions, outgoing.timestamps_ms, strict=True)
-        for row, (value, key, partition, stamp) in enumerate(columns):
+        produce, topic = self._producer.produce, outgoing.topic
+        stamps = [max(stamp, NOW) for stamp in outgoing.timestamps_ms]
+        for row, (value, key, stamp) in enumerate(zip(outgoing.values, outgoing.keys, stamps, strict=True)):
             try:
-                if headers is None:
-                    produce(topic, value, key, partition, None, None, max(stamp, 0))
+                # By position, which costs half of what names cost.
+                if headers is None and partitions is None:
+                    produce(topic, value, key, ANY_PARTITION, None, None, stamp)
                 else:
-                    produce(topic, value, key, partition, None, None, max(stamp, 0), list(headers[row] or ()))
+                    produce(topic, value, key, *_placed(outgoing, row))
             except (BufferError, KafkaException) as error:
-                rest = headers[row : row + 1] if headers else None
-                again = Outgoing(topic, [key], [value], [stamp], [partition], rest)
-                unsent += [Unsent(row, one.message) for one in self._send_slowly(again, error)]
+                unsent += self._send_slowly(outgoing, row, error)
         self._producer.poll(0)
         return unsent
 
@@ -66,36 +66,25 @@ class Sink:
             self._counts[topic] = len(metadata.topics[topic].partitions)
         return self._counts[topic]
 
-    def _send_slowly(self, outgoing: Outgoing, error: BufferError | KafkaException) -> list[Unsent]:
+    def _send_slowly(self, outgoing: Outgoing, row: int, error: BufferError | KafkaException) -> list[Unsent]:
         """Send one row, waiting out a full buffer, which is back-pressure; sort what else `produce` refuses."""
         refusal: BufferError | KafkaException | None = error
         while isinstance(refusal, BufferError):
             self._producer.poll(WAIT_S)
             self._raise_failure()
-            refusal = self._try_one(outgoing)
+            refusal = self._try_one(outgoing, row)
         if refusal is None:
             return []
         cause = refusal.args[0]
         if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            size = len(outgoing.values[0] or b"")
-            return [Unsent(0, f"{size} bytes for {outgoing.topic} are more than message.max.bytes allows")]
+            size = len(outgoing.values[row] or b"")
+            return [Unsent(row, f"{size} bytes for {outgoing.topic} are more than message.max.bytes allows")]
         message = f"cannot write to {outgoing.topic}: {cause.str()}"
         raise Stop(message) from refusal
 
-    def _try_one(self, outgoing: Outgoing) -> BufferError | KafkaException | None:
-        partition = outgoing.partitions[0] if outgoing.partitions else -1
-        headers: list[Any] = list((outgoing.headers[0] if outgoing.headers else None) or ())
+    def _try_one(self, outgoing: Outgoing, row: int) -> BufferError | KafkaException | None:
         try:
-            self._producer.produce(
-                outgoing.topic,
-                outgoing.values[0],
-                outgoing.keys[0],
-                partition,
-                None,
-                None,
-                max(outgoing.timestamps_ms[0], 0),
-                headers,
-            )
+            self._producer.produce(outgoing.topic, outgoing.values[row], outgoing.keys[row], *_placed(outgoing, row))
         except (BufferError, KafkaException) as refusal:
             return refusal
         return None
@@ -108,3 +97,10 @@ class Sink:
         if self._failure is not None:
             message = f"cannot write to {self._failed_topic}: {self._failure.str()}; nothing behind it was committed"
             raise Stop(message)
+
+
+def _placed(outgoing: Outgoing, row: int) -> tuple[int, None, None, int, Any]:
+    """Return what `produce` takes after topic, value and key: partition, two callbacks, timestamp, headers."""
+    partition = outgoing.partitions[row] if outgoing.partitions else ANY_PARTITION
+    headers = list((outgoing.headers[row] if outgoing.headers else None) or ())
+    return partition, None, None, max(outgoing.timestamps_ms[row], NOW), headers
