@@ -88,6 +88,7 @@ class Worker:
             shutdown_timeout_s=self.settings.delivery.shutdown_timeout_s,
             before_subscribe=self._make_ready,
             after_close=self._note_end,
+            failed=self._note_failure,
         )
 
     def sick_reasons(self) -> list[str]:

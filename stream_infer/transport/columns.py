@@ -6,12 +6,33 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 from numpy.typing import NDArray
 
 from stream_infer.records import Partition, Records, Run, concat
 
 Epochs = Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A message that is none: what librdkafka has to say about a partition or the whole consumer."""
+
+    message: Message
+    error: KafkaError
+
+
+def split_errors(messages: Sequence[Message]) -> tuple[Sequence[Message], list[Faulty]]:
+    """Return the messages that are records, in order, and those that are errors."""
+    # Told apart by identity: a KafkaError that is compared with None leaves a Python error behind it.
+    faulty = [error for error in map(Message.error, messages) if error is not None]
+    if not faulty:
+        return messages, []
+    errors = [(message, message.error()) for message in messages]
+    return (
+        [message for message, error in errors if error is None],
+        [Faulty(message, error) for message, error in errors if error is not None],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class Consumer(FaustConsumer):
 
     def _fail(self, error: BaseException) -> None:
         """Stop the app: the pump thread cannot go on. Runs on the pump thread."""
+        self._link.failed(error)
         self._call_soon(lambda: self.add_future(self.app.crash(error)))
 
     def _call_soon(self, function: Callable[..., Any], *args: Any) -> None:

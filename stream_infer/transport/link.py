@@ -16,7 +16,7 @@ class Link:
 
     `input_topics` are those whose records travel as batches; `before_subscribe` makes everything ready that must be
     ready before this worker may hold a partition; `after_close` ends it and is told whether nothing was left undone;
-    both block and run off the event loop.
+    both block and run off the event loop. `failed` is told why the consumer thread cannot go on.
     `producer_properties` are for records that the user's own agents send.
     """
 
@@ -26,6 +26,7 @@ class Link:
     shutdown_timeout_s: float
     before_subscribe: Callable[[], None]
     after_close: Callable[[bool], None]
+    failed: Callable[[BaseException], None]
 
 
 def attach(app: Any, link: Link) -> None:

@@ -10,7 +10,7 @@ from stream_infer.errors import Stop
 from stream_infer.pipeline.inbox import CommitAnswered
 from stream_infer.records import Partition
 from stream_infer.transport.calls import Calls
-from stream_infer.transport.columns import Epochs, Polled, read_columns, source_of
+from stream_infer.transport.columns import Epochs, Polled, read_columns, source_of, split_errors
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.ownership import Ownership
 from stream_infer.transport.rebalance import Rebalancer
@@ -22,6 +22,10 @@ POLL_RECORDS: Final = 4096
 POLL_TIMEOUT_S: Final = 0.1
 PAUSE_AFTER_S: Final = 1.0
 REFRESH_S: Final = 5.0
+OTHER_PROTOCOL: Final = (
+    "group {group} has members that assign partitions in another way: expected all to use cooperative-sticky, as every "
+    "worker does; stop the others, or give this worker an application_id of its own"
+)
 FORBIDDEN: Final = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -119,9 +123,12 @@ class Pump:
         if not messages:
             return
         epochs = before if self._ownership.changes == changes else self._still_valid(before, messages)
-        self._hand_over(self._without_errors(messages), epochs, arrived_s)
+        records, faulty = split_errors(messages)
+        for one in faulty:
+            self._handle(one.message, one.error)
+        self._hand_over(records, epochs, arrived_s)
 
-    def _hand_over(self, messages: list[Message], epochs: Epochs, arrived_s: float) -> None:
+    def _hand_over(self, messages: Sequence[Message], epochs: Epochs, arrived_s: float) -> None:
         if not messages:
             return
         polled = read_columns(messages, epochs=epochs, arrived_s=arrived_s)
@@ -143,18 +150,11 @@ class Pump:
             start = next(int(one.offset() or 0) for one in messages if source_of(one) == source)
         self._consumer.seek(TopicPartition(*source, start))
 
-    def _without_errors(self, messages: list[Message]) -> list[Message]:
-        errors = list(map(Message.error, messages))
-        if errors.count(None) == len(errors):
-            return messages
-        for message, error in zip(messages, errors, strict=True):
-            if error is not None:
-                self._handle(message, error)
-        return [message for message, error in zip(messages, errors, strict=True) if error is None]
-
     def _handle(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - as above
             self._rebalancer.restart(source_of(message))
+        elif error.code() == KafkaError.INCONSISTENT_GROUP_PROTOCOL:
+            raise Stop(OTHER_PROTOCOL.format(group=self._feed.properties["group.id"]))
         elif error.fatal() or error.code() in FORBIDDEN:
             sentence = f"cannot read {message.topic() or 'the input'}: {error.str()}"
             raise Stop(sentence)

@@ -2,12 +2,12 @@
 
 from itertools import pairwise
 
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.records import Partition
-from stream_infer.transport.columns import read_columns, select_runs
+from stream_infer.transport.columns import read_columns, select_runs, split_errors
 
 ROWS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3)), min_size=1, max_size=60)
 
@@ -74,3 +74,16 @@ def test_choosing_runs_renumbers_their_rows(rows: list[tuple[str, int]]) -> None
     chosen = [run for run in polled.records.runs if run.source.topic == "a"]
     picked = select_runs(polled, chosen)
     assert picked.records.values == [b"v%d" % number for number, row in enumerate(rows) if row[0] == "a"]
+
+
+@given(rows=ROWS, wrong=st.sets(st.integers(0, 59)))
+def test_errors_among_the_messages_are_told_apart_and_the_records_keep_their_order(
+    rows: list[tuple[str, int]], wrong: set[int]
+) -> None:
+    messages: list[Message] = list(messages_for(rows))
+    for index in wrong & set(range(len(messages))):
+        messages[index] = Message(topic="a", partition=0, error=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    records, faulty = split_errors(messages)
+    expected = [message for index, message in enumerate(messages) if index not in wrong]
+    assert list(records) == expected
+    assert [one.error.code() for one in faulty] == [KafkaError.UNKNOWN_TOPIC_OR_PART] * (len(messages) - len(expected))
