@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import faust
@@ -129,16 +129,18 @@ class Worker:
         gauge("queue_records", "Records between poll and produce.", lambda: self.credit.used_records)
         gauge("queue_bytes", "Bytes between poll and produce.", lambda: self.credit.used_bytes)
         gauge("assigned_partitions", "Partitions this worker owns.", lambda: len(state.assigned))
+        gauge("positions_lost", "Positions lost to retention since the start.", lambda: state.positions_lost)
         gauge("ready", "1 when records are scored.", lambda: not self.unready_reasons())
 
-    def _make_ready(self) -> None:
+    def _make_ready(self, stopping: Callable[[], bool]) -> None:
         """Load the model, then keep what is loaded out of the garbage collector's way."""
         try:
             self.check()
             self._compute.start()
-            self._compute.wait_until_ready()
+            self._compute.wait_until_ready(stopping)
         except BaseException as error:
-            self._note_failure(error)
+            if not stopping():
+                self._note_failure(error)
             self.inbox.close(error)
             raise
         gc.collect()
@@ -175,7 +177,8 @@ class Worker:
 
     def _note_end(self, clean: bool) -> None:  # noqa: FBT001 - the transport's callback
         self.clean = clean
-        self._compute.join()
+        if self.failure is None:
+            self._compute.join()
 
 
 def mount(app: faust.App, settings: Settings) -> Worker:

@@ -51,11 +51,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """One partition that this worker may score from `offset` on (None: wherever the reset policy starts)."""
+    """One partition that this worker may score from `offset` on (None: wherever the reset policy starts).
+
+    `committed` says whether the broker holds that offset as the group's position.
+    """
 
     source: Partition
     epoch: int
     offset: int | None
+    committed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,9 @@ class Records:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all keys and values."""
-        return sum(map(len, filter(None, self.values))) + sum(map(len, filter(None, self.keys)))
+        """Bytes of all keys, values and headers."""
+        headers = sum(map(_header_bytes, filter(None, self.headers))) if self.headers else 0
+        return sum(map(len, filter(None, self.values))) + sum(map(len, filter(None, self.keys))) + headers
 
     def slice(self, start: int, stop: int) -> "Records":
         """Return rows `start` to `stop - 1`, renumbered from 0."""
@@ -107,10 +112,27 @@ class Records:
             arrived_s=self.arrived_s,
         )
 
+    def choose(self, runs: Sequence[Run]) -> "Records":
+        """Return the rows of these runs only, renumbered, in their order."""
+        rows = [row for run in runs for row in range(run.start, run.stop)]
+        return Records(
+            runs=tuple(_renumbered(runs)),
+            offsets=self.offsets[rows],
+            timestamps_ms=[self.timestamps_ms[row] for row in rows],
+            keys=[self.keys[row] for row in rows],
+            values=[self.values[row] for row in rows],
+            headers=[self.headers[row] for row in rows] if self.headers else None,
+            arrived_s=self.arrived_s,
+        )
+
     def position(self, row: int) -> tuple[Partition, int]:
         """Return the partition and the offset of one row."""
         run = next(run for run in self.runs if run.start <= row < run.stop)
         return run.source, int(self.offsets[row])
+
+
+def _header_bytes(headers: Headers) -> int:
+    return sum(len(name) + len(value or b"") for name, value in headers)
 
 
 def concat(parts: Sequence[Records]) -> Records:
@@ -126,6 +148,13 @@ def concat(parts: Sequence[Records]) -> Records:
         headers=_concat_headers(parts),
         arrived_s=min(part.arrived_s for part in parts),
     )
+
+
+def _renumbered(runs: Iterable[Run]) -> Iterator[Run]:
+    start = 0
+    for run in runs:
+        yield run.shift(start - run.start)
+        start += len(run)
 
 
 def _shifted_runs(parts: Sequence[Records]) -> Iterator[Run]:

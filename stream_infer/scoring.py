@@ -172,6 +172,7 @@ class Codec:
         return PredictionEncoder(
             self._output,
             encoder=Encoder(self._output, output_format=schemas.output_format, schema_id=self._schema_id()),
+            reader=self.reader.arrow_schema,
             event_fields=_event_fields(self._settings),
             passthrough=schemas.passthrough,
         )

@@ -12,6 +12,7 @@ from stream_infer.pipeline.inbox import Inbox
 log = logging.getLogger(__name__)
 
 JOIN_TIMEOUT_S: Final = 5.0
+ASK_AGAIN_S: Final = 0.2
 
 
 class Turning(Protocol):
@@ -46,9 +47,15 @@ class ComputeThread:
         """Start the thread, once."""
         self._thread.start()
 
-    def wait_until_ready(self) -> None:
-        """Wait until a version serves; raises what kept it from loading."""
-        self._ready.result()
+    def wait_until_ready(self, stopping: Callable[[], bool]) -> None:
+        """Wait until a version serves; raises what kept it from loading, and `Stop` when `stopping` says so first."""
+        while not stopping():
+            try:
+                return self._ready.result(ASK_AGAIN_S)
+            except TimeoutError:
+                continue
+        message = "the worker was stopped before its model was loaded"
+        raise Stop(message)
 
     def is_ready(self) -> bool:
         """Whether a version serves and the thread lives."""

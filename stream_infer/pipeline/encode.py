@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from stream_infer.avro import AvroSchema, Encoder, column, is_key_path
+from stream_infer.avro import AvroSchema, Encoder, column, is_key_path, path_type
 from stream_infer.errors import Reason, Reject, Stage, Stop
 from stream_infer.model import Scored
 from stream_infer.pipeline.infer import Inferred
@@ -48,8 +48,9 @@ Fill = Callable[[_Batch], pa.Array]
 class PredictionEncoder:
     """Builds the columns of the prediction schema and encodes them.
 
-    `event_fields` maps event_id, entity_id and event_time to their paths in the input, or None; `passthrough` are
-    input fields copied under their own names. Raises `Stop` for a field of the schema that nothing fills.
+    `reader` are the input's columns; `event_fields` maps event_id, entity_id and event_time to their paths in it, or
+    None; `passthrough` are input fields copied under their own names. Raises `Stop` for a field of the schema that
+    nothing fills, or that its source can never fill.
     """
 
     def __init__(
@@ -57,12 +58,20 @@ class PredictionEncoder:
         schema: AvroSchema,
         *,
         encoder: Encoder,
+        reader: pa.Schema,
         event_fields: Mapping[str, str | None],
         passthrough: tuple[str, ...],
     ) -> None:
         self._schema = schema.arrow_schema
         self._encoder = encoder
+        copied = {name: path for name, path in event_fields.items() if path is not None and not is_key_path(path)}
+        for name, path in {**copied, **dict.fromkeys(passthrough)}.items():
+            _check_copy(reader, path or name, name=name, schema=self._schema)
         fills = {**_FILLS, **{name: _event_field(name, path) for name, path in event_fields.items()}}
+        clash = sorted(set(fills) & set(passthrough))
+        if clash:
+            message = f"schemas.passthrough names {clash[0]}, which is a prediction's own field: expected another field"
+            raise Stop(message)
         fills.update({name: _copy(name) for name in passthrough})
         self._fills = [self._fill(name, fills) for name in self._schema.names]
 
@@ -70,22 +79,25 @@ class PredictionEncoder:
         """Encode one batch and its scores; `now_s` is wall-clock seconds and becomes `inferred_at`."""
         batch = _Batch(inferred, scored, served, int(now_s * MICROS_PER_S))
         arrays = [fill(batch) for fill in self._fills]
-        typed = [_typed(array, field.type) for array, field in zip(arrays, self._schema, strict=True)]
-        columns = pa.RecordBatch.from_arrays(typed, schema=self._schema)
         rows = inferred.rows.tolist()
         try:
-            return Encoded(self._encoder.encode(columns), rows, ())
-        except (ValueError, pa.ArrowInvalid):
-            return self._encode_singly(columns, rows)
+            return Encoded(self._encode(arrays), rows, ())
+        except ValueError:
+            return self._encode_singly(arrays, rows)
 
-    def _encode_singly(self, columns: pa.RecordBatch, rows: list[int]) -> Encoded:
+    def _encode(self, arrays: list[pa.Array]) -> list[bytes]:
+        """Return the rows as bytes; raises ValueError, of which Arrow's is one, when a value does not fit."""
+        typed = [_typed(array, field.type) for array, field in zip(arrays, self._schema, strict=True)]
+        return self._encoder.encode(pa.RecordBatch.from_arrays(typed, schema=self._schema))
+
+    def _encode_singly(self, arrays: list[pa.Array], rows: list[int]) -> Encoded:
         """Find the rows that the schema cannot hold; their batch-mates are encoded."""
         values, kept, rejects = [], [], []
         for index, row in enumerate(rows):
             try:
-                values += self._encoder.encode(columns.slice(index, 1))
+                values += self._encode([array.slice(index, 1) for array in arrays])
                 kept.append(row)
-            except (ValueError, pa.ArrowInvalid) as error:
+            except ValueError as error:
                 message = f"the prediction does not fit schemas.output: {error}"
                 rejects.append(Reject(row, Stage.ENCODE, Reason.UNENCODABLE, message))
         return Encoded(values, kept, tuple(rejects))
@@ -96,6 +108,18 @@ class PredictionEncoder:
             message = f"schemas.output has a field {name} that nothing fills: expected one of {known}"
             raise Stop(message)
         return fills[name]
+
+
+def _check_copy(reader: pa.Schema, path: str, *, name: str, schema: pa.Schema) -> None:
+    """Raise `Stop` when a field of the input can never become the prediction's field `name`."""
+    if name not in schema.names:
+        return
+    found, wanted = path_type(reader, path), schema.field(name).type
+    try:
+        pa.nulls(0, found).cast(wanted)
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        message = f"the input's {path} is {found}, which cannot become the prediction's {name}: expected {wanted}"
+        raise Stop(message) from error
 
 
 def key_column(name: str) -> str:

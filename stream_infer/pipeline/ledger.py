@@ -29,9 +29,14 @@ class Ledger:
         self._tracks: dict[Partition, _Track] = {}
 
     def assign(self, assigned: Iterable[Assigned]) -> None:
-        """Begin partitions, or begin them again, under their new epochs."""
+        """Begin partitions, or begin them again, under their new epochs.
+
+        A start that the group never committed is a position to commit: whoever owns the partition next must not
+        choose another one, or what arrives in between is never answered.
+        """
         for one in assigned:
-            self._tracks[one.source] = _Track(epoch=one.epoch, next_offset=one.offset)
+            committed = one.offset if one.committed else None
+            self._tracks[one.source] = _Track(one.epoch, one.offset, done=one.offset, committed=committed)
 
     def forget(self, sources: Iterable[Partition]) -> None:
         """Drop partitions: their rows are void and nothing of them is committed any more."""

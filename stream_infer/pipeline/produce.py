@@ -36,7 +36,7 @@ class Predictions:
     def _partitions(self, records: Records, keys: Sequence[bytes | None], rows: Sequence[int]) -> list[int]:
         ours = self._producer.partition_count(self._topic)
         numbers = [
-            run.source.partition if self._producer.partition_count(run.source.topic) == ours else -1
+            run.source.partition if ours and self._producer.partition_count(run.source.topic) == ours else -1
             for run in records.runs
         ]
         run_of_row = run_numbers(records).tolist()

@@ -25,7 +25,7 @@ from stream_infer.pipeline.infer import Inferred, Launched, collect, launch
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
-from stream_infer.records import Records, concat
+from stream_infer.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,7 @@ class Scorer:
                 self._arrive(message)
             case told.Begin(assigned):
                 self._ledger.assign(assigned)
+                self._steps.commit.note_progress(self._clock.monotonic_s())
             case told.Forget(sources):
                 self._ledger.forget(sources)
             case told.Settle():
@@ -135,7 +136,7 @@ class Scorer:
         valid = [run for run in records.runs if self._ledger.is_valid(run)]
         if len(valid) == len(records.runs):
             return records
-        kept = concat([records.slice(run.start, run.stop) for run in valid]) if valid else records.slice(0, 0)
+        kept = records.choose(valid)
         self._limits.give(len(records) - len(kept), records.size_bytes - kept.size_bytes)
         return kept
 
@@ -189,6 +190,10 @@ class Scorer:
         self._retry_at_s = now_s + self._retry_s
         self._retry_s = min(self._retry_s * 2, RETRY_LAST_S)
 
+    def _collect_all(self) -> None:
+        while self._in_flight:
+            self._finish(self._in_flight.popleft())
+
     def _finish(self, launched: Launched) -> None:
         with self._metrics.stage("infer"):
             inferred = collect(launched, non_finite=self._limits.non_finite)
@@ -214,8 +219,7 @@ class Scorer:
         return [*encoded.rejects, *unsent]
 
     def _settle(self, request: told.Settle) -> None:
-        while self._in_flight:
-            self._finish(self._in_flight.popleft())
+        self._collect_all()
         positions = self._steps.commit.settle(request.sources)
         self._ledger.forget(request.sources)
         request.answer.set_result(positions)
@@ -224,5 +228,6 @@ class Scorer:
         """Finish what is in hand; what still waits for the registry is left to whoever starts next."""
         while self._advance(drain=True) and self._held is None:
             continue
+        self._collect_all()
         request.answer.set_result(self._steps.commit.settle(None))
         self.ended = True

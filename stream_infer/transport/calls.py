@@ -13,12 +13,20 @@ class Calls:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._closed_by: BaseException | None = None
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
         """Ask for `function()` to run on the consumer thread and return the future of its result."""
         future: Future[T] = Future()
         self._queue.put((function, future))
+        if self._closed_by is not None:
+            self._refuse_all(self._closed_by)
         return future
+
+    def close(self, reason: BaseException) -> None:
+        """Refuse all calls from now on: the consumer thread has ended, and nobody may wait for it."""
+        self._closed_by = reason
+        self._refuse_all(reason)
 
     def serve(self) -> None:
         """Run everything that was asked for, without waiting."""
@@ -32,6 +40,15 @@ class Calls:
         while not done.done() and waited_s < timeout_s:
             waited_s += 0.0 if self._run_one(timeout_s=slice_s) else slice_s
         return done.done()
+
+    def _refuse_all(self, reason: BaseException) -> None:
+        while not self._queue.empty():
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if item is not None and item[1].set_running_or_notify_cancel():
+                item[1].set_exception(reason)
 
     def _run_one(self, *, timeout_s: float) -> bool:
         try:

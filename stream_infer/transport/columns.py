@@ -1,5 +1,6 @@
 """From librdkafka's message objects to columns: the one place that touches each message."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +10,9 @@ import numpy as np
 from confluent_kafka import KafkaError, Message
 from numpy.typing import NDArray
 
-from stream_infer.records import Partition, Records, Run, concat
+from stream_infer.records import Headers, Partition, Records, Run
+
+log = logging.getLogger(__name__)
 
 Epochs = Mapping[Partition, int]
 
@@ -49,8 +52,7 @@ def read_columns(messages: Sequence[Message], *, epochs: Epochs, arrived_s: floa
     `messages` is not empty and carries no errors. The methods are mapped unbound because that is the cheapest way to
     read a field of many message objects (about 30 ns each).
     """
-    # librdkafka gives lists of (str, bytes or None); its stubs allow more.
-    headers: list[Any] = list(map(Message.headers, messages))
+    headers = _headers(messages)
     runs = tuple(_runs(messages, epochs=epochs))
     records = Records(
         runs=runs,
@@ -69,9 +71,32 @@ def read_columns(messages: Sequence[Message], *, epochs: Epochs, arrived_s: floa
 
 def select_runs(polled: Polled, runs: Sequence[Run]) -> Polled:
     """Return only the rows of `runs`, renumbered, in their order."""
-    parts = [polled.records.slice(run.start, run.stop) for run in runs]
     kept = [message for run in runs for message in polled.messages[run.start : run.stop]]
-    return Polled(concat(parts) if parts else polled.records.slice(0, 0), kept)
+    return Polled(polled.records.choose(runs), kept)
+
+
+def _headers(messages: Sequence[Message]) -> list[Headers | None]:
+    try:
+        # librdkafka gives lists of (str, bytes or None); its stubs allow more.
+        whole: list[Any] = list(map(Message.headers, messages))
+    except (SystemError, UnicodeDecodeError):
+        return [headers_of(message) for message in messages]
+    return whole
+
+
+def headers_of(message: Message) -> Headers | None:
+    """Return the headers of one message, None where it has none.
+
+    The client fails on a header whose name is no UTF-8; such a record is scored as if it had no headers.
+    """
+    try:
+        headers: Any = message.headers()
+    except (SystemError, UnicodeDecodeError):
+        log.warning("%s offset %s has a header whose name is no UTF-8: its headers are left out",
+                    source_of(message), message.offset())  # fmt: skip
+        return None
+    found: Headers | None = headers
+    return found
 
 
 def _runs(messages: Sequence[Message], *, epochs: Epochs) -> Iterator[Run]:

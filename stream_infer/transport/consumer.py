@@ -19,7 +19,7 @@ from stream_infer.errors import Stop
 from stream_infer.pipeline.inbox import Acknowledged, Arrived, Handed
 from stream_infer.records import Partition, Run
 from stream_infer.transport.acks import AckIndex, AckLists, NoCommittedOffsets
-from stream_infer.transport.columns import Polled, select_runs
+from stream_infer.transport.columns import Polled, headers_of, select_runs
 from stream_infer.transport.link import link_of
 from stream_infer.transport.thread import PumpThread
 
@@ -51,8 +51,13 @@ class Consumer(FaustConsumer):
         if self.app.tables:
             raise Stop(_TABLES)
         names = frozenset(topics)
-        counts = await loop.run_in_executor(None, self._thread.prepare, names)
-        await loop.run_in_executor(None, self._thread.subscribe, names)
+        try:
+            counts = await loop.run_in_executor(None, self._thread.prepare, names)
+            await loop.run_in_executor(None, self._thread.subscribe, names)
+        except Stop:
+            if self.should_stop:
+                return
+            raise
         every_partition = {TP(topic, n) for topic, count in counts.items() for n in range(count)}
         self._opening = self.add_future(self._open_flow(every_partition))
 
@@ -77,10 +82,12 @@ class Consumer(FaustConsumer):
 
     def _deliver(self, polled: Polled) -> None:
         """Pass one poll to the event loop. Runs on the pump thread."""
-        runs = polled.records.runs
-        ours = [run for run in runs if run.source.topic in self._link.input_topics]
-        batch = polled if len(ours) == len(runs) else select_runs(polled, ours)
-        messages = [self._ordinary(one) for run in runs if run not in ours for one in self._handed(run, polled)]
+        inputs = self._link.input_topics
+        others = [run for run in polled.records.runs if run.source.topic not in inputs]
+        messages = [self._ordinary(one) for run in others for one in self._handed(run, polled)]
+        batch = polled
+        if others:
+            batch = select_runs(polled, [run for run in polled.records.runs if run.source.topic in inputs])
         if batch.messages:
             messages.append(self._as_event(batch))
         self._link.feed.credit.take_poll()
@@ -106,7 +113,7 @@ class Consumer(FaustConsumer):
             offset=int(message.offset() or 0),
             value=message.value(),
             key=message.key(),
-            headers=dict(message.headers() or []),
+            headers=dict(headers_of(message) or []),
             timestamp_s=stamp_ms / 1000.0,
             timestamp_type=kind,
         )

@@ -14,17 +14,18 @@ ATTRIBUTE: Final = "stream_infer_link"
 class Link:
     """The ties between a Faust app and the scoring side.
 
-    `input_topics` are those whose records travel as batches; `before_subscribe` makes everything ready that must be
-    ready before this worker may hold a partition; `after_close` ends it and is told whether nothing was left undone;
-    both block and run off the event loop. `failed` is told why the consumer thread cannot go on.
-    `producer_properties` are for records that the user's own agents send.
+    `input_topics` are those whose records travel as batches. `before_subscribe` makes everything ready that must be
+    ready before this worker may hold a partition, and gives up when the function it is given says that the worker
+    stops; `after_close` ends it and is told whether nothing was left undone; both block and run off the event loop.
+    `failed` is told why the consumer thread cannot go on. `producer_properties` are for records that the user's own
+    agents send.
     """
 
     input_topics: frozenset[str]
     feed: Feed
     producer_properties: Mapping[str, object]
     shutdown_timeout_s: float
-    before_subscribe: Callable[[], None]
+    before_subscribe: Callable[[Callable[[], bool]], None]
     after_close: Callable[[bool], None]
     failed: Callable[[BaseException], None]
 

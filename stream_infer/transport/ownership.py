@@ -4,9 +4,19 @@ An epoch is a number that grows with every assignment and every rewind of a part
 which they were polled, so that rows of an assignment that ended are recognised wherever they still are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from stream_infer.records import Assigned, Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a partition is read from: an offset, or one of librdkafka's negative stand-ins for begin and end."""
+
+    source: Partition
+    offset: int
+    committed: bool
 
 
 class Ownership:
@@ -27,9 +37,9 @@ class Ownership:
         """Return the offset from which the current epoch of `source` starts."""
         return self._owned[source].offset
 
-    def assign(self, starts: Mapping[Partition, int | None]) -> list[Assigned]:
+    def assign(self, starts: Sequence[Start]) -> list[Assigned]:
         """Take partitions over from their start offsets, each under a new epoch."""
-        begun = [self._begin(source, offset) for source, offset in starts.items()]
+        begun = [self._begin(start) for start in starts]
         self._changed()
         return begun
 
@@ -44,10 +54,11 @@ class Ownership:
         assigned = self._owned.get(source)
         return assigned is not None and assigned.epoch == epoch
 
-    def _begin(self, source: Partition, offset: int | None) -> Assigned:
+    def _begin(self, start: Start) -> Assigned:
         self._last_epoch += 1
-        assigned = Assigned(source, self._last_epoch, offset)
-        self._owned[source] = assigned
+        offset = start.offset if start.offset >= 0 else None
+        assigned = Assigned(start.source, self._last_epoch, offset, start.committed)
+        self._owned[start.source] = assigned
         return assigned
 
     def _changed(self) -> None:

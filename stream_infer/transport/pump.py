@@ -26,12 +26,13 @@ OTHER_PROTOCOL: Final = (
     "group {group} has members that assign partitions in another way: expected all to use cooperative-sticky, as every "
     "worker does; stop the others, or give this worker an application_id of its own"
 )
-FORBIDDEN: Final = frozenset(
+ENDING: Final = frozenset(
     {
+        KafkaError._FATAL,  # noqa: SLF001 - librdkafka's local codes are spelt so
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's local codes are spelt so
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 - as above
     }
 )
 
@@ -58,6 +59,7 @@ class Pump:
             reset=feed.reset,
             stopping=stopping,
         )
+        self._rebalancer.waiting = self._note_state
         self._held: set[Partition] = set()
         self._refresh_at_s = 0.0
         self._paused = False
@@ -109,8 +111,9 @@ class Pump:
         return True
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group; calls from other threads are refused from now on."""
         self._rebalancer.closing = True
+        self._calls.close(Stop("the consumer thread has ended"))
         self._consumer.close()
         self._ownership.revoke(self._ownership.sources)
 
@@ -155,7 +158,7 @@ class Pump:
             self._rebalancer.restart(source_of(message))
         elif error.code() == KafkaError.INCONSISTENT_GROUP_PROTOCOL:
             raise Stop(OTHER_PROTOCOL.format(group=self._feed.properties["group.id"]))
-        elif error.fatal() or error.code() in FORBIDDEN:
+        elif error.fatal() or error.code() in ENDING:
             sentence = f"cannot read {message.topic() or 'the input'}: {error.str()}"
             raise Stop(sentence)
         else:
@@ -175,6 +178,7 @@ class Pump:
         self._consumer.pause(_partitions(self._ownership.sources))
         self._poll(1, timeout_s=POLL_TIMEOUT_S)
         if self._feed.credit.is_low():
+            self._held &= set(self._ownership.sources)
             self._consumer.resume(_partitions(set(self._ownership.sources) - self._held))
             self._paused = False
 
@@ -199,7 +203,8 @@ class Pump:
         if self._feed.credentials is not None and state.last_turn_s >= self._refresh_at_s:
             self._feed.credentials.refresh(self._consumer)
             self._refresh_at_s = state.last_turn_s + REFRESH_S
-        state.joined = state.joined or bool(self._consumer.memberid())
+        state.joined = bool(self._consumer.memberid())
+        state.positions_lost = self._rebalancer.positions_lost
         state.assigned = self._ownership.sources
 
     def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:

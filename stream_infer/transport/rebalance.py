@@ -14,7 +14,7 @@ from stream_infer.errors import Stop
 from stream_infer.pipeline.inbox import Begin, Forget, Inbox
 from stream_infer.records import Partition, Position, Positions
 from stream_infer.transport.calls import Calls
-from stream_infer.transport.ownership import Ownership
+from stream_infer.transport.ownership import Ownership, Start
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Rebalancer:
         self._reset = reset
         self._stopping = stopping
         self.closing = False
+        self.positions_lost = 0
+        self.waiting: Callable[[], None] = lambda: None
         self.failure: Stop | None = None
 
     def on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -50,11 +52,16 @@ class Rebalancer:
             starts = self._starts(partitions)
         except Stop as failure:
             self.failure = failure
-            starts = {}
-        assigned = self._ownership.assign(_known(starts))
-        self._inbox.put(Begin(assigned))
-        consumer.incremental_assign([TopicPartition(*source, offset) for source, offset in starts.items()])
-        log.info("assigned %s", _listing(starts))
+            starts = []
+        self._inbox.put(Begin(self._ownership.assign(starts)))
+        self._begin(starts)
+        log.info("assigned %s", _listing([start.source for start in starts]))
+
+    def _begin(self, starts: Sequence[Start]) -> None:
+        started = [TopicPartition(*start.source, start.offset) for start in starts]
+        self._consumer.incremental_assign(started)
+        # librdkafka remembers a pause beyond the loss of the partition; the pump pauses again if it still must.
+        self._consumer.resume(started)
 
     def on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Deliver and commit what was scored of the partitions, then give them up."""
@@ -74,16 +81,27 @@ class Rebalancer:
         log.warning("lost %s: what was not committed will be scored again", _listing(sources))
 
     def restart(self, source: Partition) -> None:
-        """Read a partition anew after its position was lost to retention, by the reset policy."""
-        start = self._reset_start(source)
+        """Read on, by the reset policy, after the position of a partition was lost to retention.
+
+        Rows already polled stay valid: they are gone from the topic, so nobody else could answer them. A position
+        beyond the end, which a topic made anew has, begins a new epoch instead.
+        """
+        if source not in self._ownership.sources:
+            return
         low, high = self._watermarks(source)
+        start = low if self._reset == "earliest" else high
+        if self._reset == "error":
+            message = f"{source}: the position was lost to retention (the topic holds {low} to {high - 1})"
+            raise Stop(message)
         log.error(
-            "%s: the position was lost to retention; reading goes on at %s (the topic holds %d to %d)",
-            source, self._reset, low, high - 1,
-        )  # fmt: skip
-        begun = self._ownership.assign(_known({source: start}))
-        self._inbox.put(Begin(begun))
-        self._consumer.seek(TopicPartition(*source, start))
+            "%s: the position was lost, the topic holds %d to %d: reading goes on at %d", source, low, high - 1, start
+        )
+        self.positions_lost += 1
+        if (self._ownership.start_of(source) or 0) > start:
+            self._inbox.put(Begin(self._ownership.assign([Start(source, start, committed=False)])))
+        # A partition that librdkafka gave up cannot be sought; it can be given up and assigned.
+        self._consumer.incremental_unassign([TopicPartition(*source)])
+        self._begin([Start(source, start, committed=False)])
 
     def commit_now(self, positions: Positions) -> None:
         """Commit positions of partitions still owned under the same epoch, and wait for the broker's answer."""
@@ -96,7 +114,9 @@ class Rebalancer:
             log.warning("commit refused, its records will be scored again: %s", error)
 
     def committable(self, positions: Positions) -> list[TopicPartition]:
-        """Return positions as librdkafka takes them, without those of epochs that ended."""
+        """Return positions as librdkafka takes them, without those of epochs that ended; none for a non-member."""
+        if not self._consumer.memberid():
+            return []
         return [
             TopicPartition(*source, position.offset)
             for source, position in positions.items()
@@ -112,42 +132,39 @@ class Rebalancer:
             return {}
         return answer.result()
 
-    def _starts(self, partitions: list[TopicPartition]) -> dict[Partition, int]:
-        """Return the committed offset of each partition; asks again without limit while the coordinator is away."""
+    def _starts(self, partitions: list[TopicPartition]) -> list[Start]:
+        """Return where each partition starts; asks again without limit while the brokers are away."""
         while not (self.closing or self._stopping()):
+            self.waiting()
             try:
                 committed = self._consumer.committed(partitions, timeout=COMMITTED_TIMEOUT_S)
+                return [self._start(one) for one in committed]
             except KafkaException as error:
                 if not _is_retriable(error):
                     message = f"cannot read committed offsets: {error.args[0].str()}"
                     raise Stop(message) from error
                 log.warning("waiting for committed offsets: %s", error)
                 self._calls.serve()
-                continue
-            return {_source(one): self._start(one) for one in committed}
-        return {}
+        return []
 
-    def _start(self, committed: TopicPartition) -> int:
-        return committed.offset if committed.offset >= 0 else self._reset_start(_source(committed))
-
-    def _reset_start(self, source: Partition) -> int:
+    def _start(self, committed: TopicPartition) -> Start:
+        if committed.error is not None:
+            raise KafkaException(committed.error)
+        source = _source(committed)
+        if committed.offset >= 0:
+            return Start(source, committed.offset, committed=True)
         if self._reset == "error":
             message = (
                 f"{source} has no usable committed offset and kafka.auto_offset_reset is error: commit one, or set "
                 "earliest or latest"
             )
             raise Stop(message)
-        if self._reset == "earliest":
-            return OFFSET_BEGINNING
-        return self._watermarks(source)[1]
+        offset = OFFSET_BEGINNING if self._reset == "earliest" else self._watermarks(source)[1]
+        return Start(source, offset, committed=False)
 
     def _watermarks(self, source: Partition) -> tuple[int, int]:
         low, high = self._consumer.get_watermark_offsets(TopicPartition(*source), timeout=COMMITTED_TIMEOUT_S)
         return int(low), int(high)
-
-
-def _known(starts: Mapping[Partition, int]) -> dict[Partition, int | None]:
-    return {source: offset if offset >= 0 else None for source, offset in starts.items()}
 
 
 def _is_retriable(error: KafkaException) -> bool:
@@ -159,7 +176,7 @@ def _source(partition: TopicPartition) -> Partition:
     return Partition(partition.topic, partition.partition)
 
 
-def _listing(sources: Sequence[Partition] | Mapping[Partition, int]) -> str:
+def _listing(sources: Sequence[Partition]) -> str:
     names = sorted(str(source) for source in sources)
     shown = ", ".join(names[:8])
     return f"{len(names)} partitions: {shown}" + (", ..." if len(names) > 8 else "")  # noqa: PLR2004

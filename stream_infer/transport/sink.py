@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 WAIT_S: Final = 0.1
 ANY_PARTITION: Final = -1
 NOW: Final = 0
-METADATA_TIMEOUT_S: Final = 30.0
+METADATA_TIMEOUT_S: Final = 10.0
 
 
 class Sink:
@@ -60,10 +60,16 @@ class Sink:
         self._raise_failure()
 
     def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has; asked of the broker once."""
+        """Return how many partitions `topic` has, as first heard of it; 0 while the brokers do not tell."""
         if topic not in self._counts:
-            metadata = self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S)
-            self._counts[topic] = len(metadata.topics[topic].partitions)
+            try:
+                metadata = self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic]
+            except KafkaException as error:
+                log.warning("the brokers do not tell how many partitions %s has: %s", topic, error)
+                return 0
+            if metadata.error is not None:
+                return 0
+            self._counts[topic] = len(metadata.partitions)
         return self._counts[topic]
 
     def _send_slowly(self, outgoing: Outgoing, row: int, error: BufferError | KafkaException) -> list[Unsent]:

@@ -29,6 +29,7 @@ class PumpThread:
         self._deliver = deliver
         self._failed = failed
         self._stop = threading.Event()
+        self._prepared = False
         self._subscribed = False
         self._pump: Pump | None = None
         self._thread = threading.Thread(target=self._run, name="stream-infer-consumer", daemon=True)
@@ -43,7 +44,9 @@ class PumpThread:
 
         Raises `Stop` when the worker cannot serve.
         """
-        self._link.before_subscribe()
+        if not self._prepared:
+            self._link.before_subscribe(self._stop.is_set)
+            self._prepared = True
         return {topic: count for topic in topics if (count := self.partition_count(topic))}
 
     def subscribe(self, topics: frozenset[str]) -> None:
@@ -100,6 +103,6 @@ class PumpThread:
     def _end(self, pump: Pump, *, drain: bool) -> None:
         clean = not drain or pump.drain(self._link.shutdown_timeout_s)
         if not clean:
-            log.error("the drain was not done in %.0f s: the rest will be scored again", self._link.shutdown_timeout_s)
+            log.error("what was in hand could not be finished and committed: it will be scored again")
         pump.close()
         self._link.after_close(clean)

@@ -68,7 +68,7 @@ def test_a_partition_that_was_forgotten_moves_no_more() -> None:
 def test_rows_of_an_assignment_that_ended_are_void() -> None:
     ledger = ledger_for(epoch=1)
     old = make_records([(0, 5)], epoch=1)
-    ledger.assign([Assigned(P0, 2, 3)])
+    ledger.assign([Assigned(P0, 2, 3, committed=True)])
     assert not ledger.is_valid(old.runs[0])
     ledger.finish(old)
     assert ledger.uncommitted() == {}
@@ -88,3 +88,9 @@ def test_acknowledgements_move_the_position_over_the_unbroken_run_only(order: li
         unbroken += 1
     expected = {P0: Position(1, offsets[unbroken - 1] + 1)} if unbroken else {}
     assert ledger.uncommitted() == expected
+
+
+def test_a_start_that_nobody_committed_is_a_position_to_commit() -> None:
+    ledger = Ledger()
+    ledger.assign([Assigned(P0, 1, 40, committed=False), Assigned(P1, 2, 50, committed=True)])
+    assert ledger.uncommitted() == {P0: Position(1, 40)}

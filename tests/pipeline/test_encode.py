@@ -1,0 +1,95 @@
+"""What becomes of values that a prediction cannot hold."""
+
+import io
+import json
+from pathlib import Path
+
+import fastavro
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from stream_infer.avro import AvroSchema, parse_schema
+from stream_infer.clock import SystemClock
+from stream_infer.errors import Reason, Stop
+from stream_infer.model import LoadedVersion, Scored, load_version, open_device
+from stream_infer.pipeline.encode import PredictionEncoder, Served
+from stream_infer.pipeline.infer import Inferred
+from stream_infer.scoring import Codec
+from stream_infer.settings import load_settings
+from tests.pipeline.polls import make_records
+from tests.pipeline.scored import write_lookup
+
+ROWS = 5
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:
+    return load_version(write_lookup(tmp_path_factory.mktemp("models")), device=open_device("cpu"), batch_size=ROWS)
+
+
+def reader(event_time: object, *more: object) -> AvroSchema:
+    fields = [
+        {"name": "event_id", "type": "string"},
+        {"name": "entity_id", "type": "string"},
+        {"name": "event_time", "type": event_time},
+        *more,
+    ]
+    return parse_schema(json.dumps({"type": "record", "name": "E", "fields": fields}))
+
+
+def encoder_for(schema: AvroSchema, *sets: str) -> PredictionEncoder:
+    return Codec(load_settings(None, list(sets), {}), schema, SystemClock()).prediction_encoder()
+
+
+def batch(schema: AvroSchema, times: list[object], version: LoadedVersion) -> tuple[Inferred, Scored]:
+    names = [f"e{row}" for row in range(ROWS)]
+    columns = pa.RecordBatch.from_arrays(
+        [pa.array(names), pa.array(names), pa.array(times, schema.arrow_schema.field("event_time").type)],
+        schema=schema.arrow_schema,
+    )
+    scored = Scored(scores=np.zeros((ROWS, 2), dtype=np.float32))
+    records = make_records([(0, row) for row in range(ROWS)])
+    inferred = Inferred(records, version, columns, rows=np.arange(ROWS), rejects=(), skipped=0, scored=scored)
+    return inferred, scored
+
+
+def test_one_time_that_cannot_be_converted_costs_its_own_record_only(version: LoadedVersion) -> None:
+    schema = reader("string")
+    times: list[object] = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "soon", "2026-01-01T00:00:02Z", "1999-01-01"]
+    inferred, scored = batch(schema, times, version)
+    encoded = encoder_for(schema).encode(inferred, scored, served=Served(0, "stable"), now_s=0.0)
+    assert 2 not in encoded.rows
+    assert {0, 1, 3} <= set(encoded.rows)
+    assert len(encoded.values) == len(encoded.rows)
+    assert {reject.row for reject in encoded.rejects} == set(range(ROWS)) - set(encoded.rows)
+    assert {reject.reason for reject in encoded.rejects} == {Reason.UNENCODABLE}
+
+
+def test_a_time_in_milliseconds_becomes_one_in_microseconds(version: LoadedVersion) -> None:
+    schema = reader({"type": "long", "logicalType": "timestamp-millis"})
+    inferred, scored = batch(schema, [1_700_000_000_123 + row for row in range(ROWS)], version)
+    encoded = encoder_for(schema).encode(inferred, scored, served=Served(0, "stable"), now_s=0.0)
+    assert encoded.rejects == ()
+    output = fastavro.schema.load_schema(str(load_settings(None, [], {}).schemas.output))
+    first = fastavro.schemaless_reader(io.BytesIO(encoded.values[0][10:]), output, None)
+    assert isinstance(first, dict)
+    assert first["event_time"].microsecond == 123_000
+
+
+def test_a_type_that_can_never_become_a_time_is_refused_at_the_start() -> None:
+    with pytest.raises(Stop, match="the input's event_time is double, which cannot become"):
+        encoder_for(reader("double"))
+
+
+def test_a_passthrough_field_may_not_take_the_place_of_what_the_model_says() -> None:
+    schema = reader("string", {"name": "label", "type": "string"})
+    with pytest.raises(Stop, match=r"schemas\.passthrough names label, which is a prediction's own field"):
+        encoder_for(schema, "schemas.passthrough=label")
+
+
+def test_an_output_field_that_nothing_fills_is_refused_at_the_start(tmp_path: Path) -> None:
+    output = tmp_path / "out.avsc"
+    output.write_text(json.dumps({"type": "record", "name": "P", "fields": [{"name": "mood", "type": "string"}]}))
+    with pytest.raises(Stop, match=r"schemas\.output has a field mood that nothing fills"):
+        encoder_for(reader("string"), f"schemas.output={output}")

@@ -1,0 +1,176 @@
+"""The pump on a real broker, turned by hand: what it reads, and what it does when it may not."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from stream_infer.errors import Stop
+from stream_infer.pipeline import inbox as told
+from stream_infer.records import Partition
+from stream_infer.testing.clock import HandClock
+from stream_infer.testing.kafka import Cluster, Topics
+from stream_infer.transport.columns import Polled
+from stream_infer.transport.credit import Credit
+from stream_infer.transport.feed import Feed
+from stream_infer.transport.pump import Pump
+
+TURNS = 200
+
+
+class TurnedPump(Pump):
+    """A pump whose Consumer the test may give partitions to, as a rebalance does."""
+
+    @property
+    def consumer(self) -> Consumer:
+        return self._consumer
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self._rebalancer.on_assign(self._consumer, partitions)
+
+    def lose(self, partitions: list[TopicPartition]) -> None:
+        self._rebalancer.on_lost(self._consumer, partitions)
+
+
+@dataclass(slots=True)
+class Ground:
+    """A topic of one partition, a pump that reads it, and what it delivered."""
+
+    servers: dict[str, str]
+    topic: str
+    clock: HandClock
+    credit: Credit
+    inbox: told.Inbox
+    pump: TurnedPump
+    delivered: list[Polled] = field(default_factory=list)
+
+    @property
+    def partitions(self) -> list[TopicPartition]:
+        return [TopicPartition(self.topic, 0)]
+
+    def send(self, count: int, *, first: int = 0) -> None:
+        producer = Producer({**self.servers, "log_level": 0})
+        for number in range(first, first + count):
+            producer.produce(self.topic, b"%d" % number)
+        assert producer.flush(30) == 0
+
+    def values(self) -> list[bytes | None]:
+        return [value for polled in self.delivered for value in polled.records.values]
+
+    def turn_until(self, condition: Callable[[], bool]) -> None:
+        for _ in range(TURNS):
+            if condition():
+                return
+            self.clock.now_s += 0.1
+            self.pump.turn()
+        pytest.fail(f"{TURNS} turns were not enough: {len(self.values())} records were read")
+
+
+@pytest.fixture
+def make(kafka: Cluster, topics: Topics) -> Iterator[Callable[..., Ground]]:
+    made: list[Ground] = []
+
+    def build(*, records: int = 10_000, reset: str = "earliest") -> Ground:
+        servers = {"bootstrap.servers": kafka.bootstrap_servers}
+        delivered: list[Polled] = []
+        credit = Credit(records=records, size_bytes=1 << 30)
+
+        def deliver(polled: Polled) -> None:
+            delivered.append(polled)
+            credit.take(len(polled.messages), size_bytes=0)
+
+        properties = {
+            **servers,
+            "group.id": topics.name("pump"),
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "log_level": 0,
+        }
+        clock, inbox = HandClock(now_s=1_000.0), told.Inbox()
+        feed = Feed(properties=properties, reset=reset, credit=credit, inbox=inbox, clock=clock)
+        pump = TurnedPump(feed, deliver=deliver, stopping=lambda: False)
+        topic = topics.create("pump", partitions=1)
+        made.append(Ground(servers, topic, clock, credit, inbox, pump, delivered))
+        return made[-1]
+
+    yield build
+    for ground in made:
+        ground.pump.close()
+
+
+def test_records_arrive_in_order_under_the_epoch_of_their_assignment(make: Callable[..., Ground]) -> None:
+    ground = make()
+    ground.send(500)
+    ground.pump.assign(ground.partitions)
+    ground.turn_until(lambda: len(ground.values()) == 500)
+    assert ground.values() == [b"%d" % number for number in range(500)]
+    begun = ground.inbox.get(0)
+    assert isinstance(begun, told.Begin)
+    (assigned,) = begun.assigned
+    assert assigned.source == Partition(ground.topic, 0)
+    assert {run.epoch for polled in ground.delivered for run in polled.records.runs} == {assigned.epoch}
+
+
+def test_a_full_queue_stops_polling_and_polling_goes_on_where_it_stopped(make: Callable[..., Ground]) -> None:
+    ground = make(records=100)
+    ground.send(1_000)
+    ground.pump.assign(ground.partitions)
+    expected = 0
+    while expected < 1_000:
+        ground.turn_until(lambda: len(ground.values()) > expected)  # noqa: B023 - asked at once
+        for _ in range(30):
+            ground.clock.now_s += 0.1
+            ground.pump.turn()
+        assert ground.credit.used_records <= 101  # one may slip through while partitions are paused
+        ground.credit.give(ground.credit.used_records, size_bytes=0)
+        expected = len(ground.values())
+    assert ground.values() == [b"%d" % number for number in range(1_000)]
+
+
+def test_a_partition_lost_while_polling_was_paused_is_read_again_when_it_comes_back(
+    make: Callable[..., Ground],
+) -> None:
+    ground = make(records=100)
+    ground.send(300)
+    ground.pump.assign(ground.partitions)
+    ground.turn_until(lambda: ground.credit.room_records() == 0)
+    for _ in range(30):
+        ground.clock.now_s += 0.1
+        ground.pump.turn()
+    ground.pump.lose(ground.partitions)
+    ground.credit.give(ground.credit.used_records, size_bytes=0)
+    ground.turn_until(ground.credit.is_low)
+    read = len(ground.values())
+    ground.pump.turn()
+    ground.pump.assign(ground.partitions)
+    ground.turn_until(lambda: len(ground.values()) > read)
+    assert ground.values()[read] == b"0"
+
+
+def test_a_position_lost_to_retention_is_read_again_from_where_the_setting_says(make: Callable[..., Ground]) -> None:
+    ground = make()
+    ground.send(10)
+    ground.pump.assign([])
+    beyond = TopicPartition(ground.topic, 0, 5_000)
+    ground.pump.consumer.commit(offsets=[beyond], asynchronous=False)
+    ground.pump.assign(ground.partitions)
+    ground.turn_until(lambda: len(ground.values()) == 10)
+    begun = [message for message in iter(lambda: ground.inbox.get(0), None) if isinstance(message, told.Begin)]
+    assert len([one for message in begun for one in message.assigned]) == 2
+
+
+def test_without_a_position_and_with_reset_error_the_worker_stops_with_a_sentence(make: Callable[..., Ground]) -> None:
+    ground = make(reset="error")
+    ground.pump.assign(ground.partitions)
+    with pytest.raises(Stop, match=r"has no usable committed offset and kafka\.auto_offset_reset is error"):
+        ground.pump.turn()
+
+
+def test_with_reset_latest_only_what_comes_later_is_read(make: Callable[..., Ground]) -> None:
+    ground = make(reset="latest")
+    ground.send(10)
+    ground.pump.assign(ground.partitions)
+    ground.send(5, first=10)
+    ground.turn_until(lambda: len(ground.values()) == 5)
+    assert ground.values() == [b"%d" % number for number in range(10, 15)]
