@@ -1,5 +1,6 @@
 """The job that every competitor does: the events, the model and the schemas; only the loop around them differs."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from confluent_kafka import Message, Producer
+from confluent_kafka import Producer
 
 from stream_infer.avro import Decoder, Encoder, load_schema
 from stream_infer.clock import SystemClock
-from stream_infer.model import find_version
+from stream_infer.model import find_version, limit_threads
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 EVENT = load_schema(SCHEMAS / "feature_event.avsc")
@@ -55,10 +56,10 @@ def _events(start: int, count: int, generator: np.random.Generator) -> pa.Record
 
 
 class LoopJob:
-    """Decode, model and encode for a bare loop: the same columnar codec and the same artifact as the worker's."""
+    """Decode, model and encode for a bare loop: the worker's columnar codec, artifact and number of threads."""
 
     def __init__(self, repository: str) -> None:
-        torch.set_num_threads(1)
+        limit_threads(cores=len(os.sched_getaffinity(0)), chosen=os.environ.get("OMP_NUM_THREADS"))
         # The features lie in Arrow's memory, which nobody writes to.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         self._decoder = Decoder(
@@ -111,10 +112,3 @@ def _predictions(columns: pa.RecordBatch, scores: Any, topic: str, partitions: A
         for one in schema
     ]
     return pa.RecordBatch.from_arrays(typed, schema=schema)
-
-
-def raise_on_error(messages: list[Message]) -> None:
-    """End the program on the first message that carries an error."""
-    for message in messages:
-        if message.error():
-            raise SystemExit(str(message.error()))

@@ -1,16 +1,22 @@
 """Measuring a competitor from outside, in the same way for all: by the records that reach the output topic."""
 
+import signal
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
-POLL_S = 0.03
-ATTEMPTS = 100
+POLL_S = 0.05
 STALLED_S = 60.0
+STOP_S = 60.0
+LEADER_S = 10.0
+# A loop dies of SIGTERM, the worker drains.
+ENDED_WELL = {0, -signal.SIGTERM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,78 +30,111 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """One whole run; `mean_batch` is in records, None where the competitor does not tell."""
+
+    moments: Sequence[Moment]
+    mean_batch: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
-    """What one run came to, between the 5 % and the 95 % mark; `peak_mb` over the whole of it."""
+    """What one run came to: rates between its 5 % and its 95 % mark; resident megabytes over the whole of it."""
 
     events_per_s: float
     cpu_us_per_event: float
+    mean_batch: float | None
     first_mb: float
     peak_mb: float
     last_mb: float
 
 
-class OutputWatch:
-    """Counts the records of a topic by its high watermarks."""
+class RecordCount:
+    """Counts the records of a topic by its high watermarks: one request for all partitions."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
-        self._consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "watch"})
-        metadata: Any = self._consumer.list_topics(topic, timeout=10)
-        self._partitions = [TopicPartition(topic, number) for number in metadata.topics[topic].partitions]
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        metadata: Any = self._admin.list_topics(topic, timeout=10)
+        self._asked = {
+            TopicPartition(topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            for number in metadata.topics[topic].partitions
+        }
 
-    def count(self) -> int:
-        """Return how many records the topic has received."""
-        for _ in range(ATTEMPTS):
+    def __call__(self) -> int:
+        """Return how many records the topic has received; a topic made a moment ago may have no leader yet."""
+        deadline_s = time.monotonic() + LEADER_S
+        while True:
             try:
-                return sum(self._consumer.get_watermark_offsets(one, timeout=10)[1] for one in self._partitions)
-            except KafkaException as error:
-                reason = error  # a topic made a moment ago may not have a leader yet
+                return sum(one.result().offset for one in self._admin.list_offsets(self._asked).values())
+            except KafkaException:
+                if time.monotonic() > deadline_s:
+                    raise
                 time.sleep(POLL_S)
-        raise reason
-
-    def close(self) -> None:
-        self._consumer.close()
 
 
-def run(command: list[str], *, bootstrap_servers: str, output: str, events: int, **options: Any) -> list[Moment]:
-    """Run a competitor until every event is answered, then stop it; raises SystemExit when it ends or stalls before."""
-    watch = OutputWatch(bootstrap_servers, output)
-    process = subprocess.Popen(command, **options)
+def run(command: list[str], *, count: RecordCount, events: int, tell: Callable[[], float | None]) -> Watched:
+    """Run a competitor until every event is answered, ask it for its mean batch, and stop it.
+
+    Raises SystemExit when it ends or stalls before, ends badly, or leaves another number of records than of events.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        return _follow(process, watch, events)
+        watched = Watched(_follow(process, count, events), tell())
     finally:
-        process.terminate()
-        process.wait(60)
-        watch.close()
+        _stop(process)
+    written = count()
+    if process.returncode not in ENDED_WELL or written != events:
+        raise SystemExit(f"{command} ended with {process.returncode} and wrote {written} records for {events} events")
+    return watched
 
 
-def _follow(process: "subprocess.Popen[bytes]", watch: OutputWatch, events: int) -> list[Moment]:
+def _follow(process: "subprocess.Popen[bytes]", count: RecordCount, events: int) -> list[Moment]:
     seen: list[Moment] = []
-    moved_at = time.monotonic()
+    moved_s = time.monotonic()
     usage = psutil.Process(process.pid)
     while not seen or seen[-1].records < events:
-        cpu = usage.cpu_times()
-        moment = Moment(time.monotonic(), watch.count(), cpu.user + cpu.system, usage.memory_info().rss)
-        moved_at = moment.at_s if not seen or moment.records > seen[-1].records else moved_at
-        if process.poll() is not None or moment.at_s - moved_at > STALLED_S:
-            raise SystemExit(f"{process.args!r} stopped at {moment.records} of {events} events")
+        if process.poll() is not None or time.monotonic() - moved_s > STALLED_S:
+            raise SystemExit(f"{process.args!r} stopped at {seen[-1].records if seen else 0} of {events} events")
+        moment = _look(usage, count)
+        if not seen or moment.records > seen[-1].records:
+            moved_s = moment.at_s
         seen.append(moment)
         time.sleep(POLL_S)
-    if seen[-1].records != events:
-        raise SystemExit(f"{process.args!r} wrote {seen[-1].records} records for {events} events")
     return seen
 
 
-def figures(seen: list[Moment]) -> Figures:
-    """Return the rates between the 5 % and the 95 % mark."""
+def _look(usage: psutil.Process, count: RecordCount) -> Moment:
+    """Count the output; the time is the middle of the request, which takes long while all cores are busy."""
+    cpu, resident = usage.cpu_times(), usage.memory_info().rss
+    asked_s = time.monotonic()
+    records = count()
+    return Moment((asked_s + time.monotonic()) / 2, records, cpu.user + cpu.system, resident)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def figures(watched: Watched) -> Figures:
+    """Return what the run came to; raises SystemExit when it was over before it could be measured."""
+    seen = watched.moments
     total = seen[-1].records
     start = next(one for one in seen if one.records >= 0.05 * total)
     end = next(one for one in seen if one.records >= 0.95 * total)
     records = end.records - start.records
+    if not records:
+        raise SystemExit(f"{total} events were answered within {POLL_S} s: more are needed (--events)")
     working = [one.resident_bytes for one in seen if one.records]
     return Figures(
         events_per_s=records / (end.at_s - start.at_s),
         cpu_us_per_event=(end.cpu_s - start.cpu_s) / records * 1e6,
+        mean_batch=watched.mean_batch,
         first_mb=working[0] / 1e6,
-        peak_mb=max(working) / 1e6,
+        peak_mb=max(one.resident_bytes for one in seen) / 1e6,
         last_mb=working[-1] / 1e6,
     )

@@ -36,7 +36,7 @@ from stream_infer.transport.credit import Credit
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.link import Link, attach
 from stream_infer.transport.sink import Sink
-from stream_infer.transport.topics import admin_for, check_topics
+from stream_infer.transport.topics import admin_for, check_topics, smallest_message_limit
 from stream_infer.web import add_pages
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Worker:
         self.clean = True
         self._app = app
         self._checked = False
+        self._message_limit: int | None = None
         self._feed = self._make_feed()
         self._compute = ComputeThread(inbox=self.inbox, prepare=self._make_scorer, failed=self._fail)
         self._declare_gauges()
@@ -76,7 +77,9 @@ class Worker:
         """Look at what must be right before anything starts; raises `Stop` with one sentence. Done once."""
         if not self._checked:
             wait_for_broker(self.settings)
-            check_topics(admin_for(self.settings), self.settings)
+            admin, topics = admin_for(self.settings), self.settings.topics
+            check_topics(admin, self.settings)
+            self._message_limit = smallest_message_limit(admin, [topics.output, topics.dead_letter])
             self._checked = True
 
     def link(self) -> Link:
@@ -155,13 +158,17 @@ class Worker:
             self.slot,
             Surroundings(
                 inbox=self.inbox,
-                producer=Sink(output_producer_config(self.settings), credentials=SaslFiles(self.settings)),
+                producer=self._make_sink(),
                 committer=self._feed.commits,
                 give=lambda records, size_bytes: self.credit.give(records, size_bytes=size_bytes),
                 clock=self.clock,
                 metrics=self.metrics,
             ),
         )
+
+    def _make_sink(self) -> Sink:
+        properties = output_producer_config(self.settings, topic_limit_bytes=self._message_limit)
+        return Sink(properties, credentials=SaslFiles(self.settings))
 
     def _fail(self, error: BaseException) -> None:
         """Stop the app; called on the thread that failed."""
@@ -177,7 +184,7 @@ class Worker:
 
     def _note_end(self, clean: bool) -> None:  # noqa: FBT001 - the transport's callback
         self.clean = clean
-        if self.failure is None:
+        if self.failure is None and self._compute.is_ready():
             self._compute.join()
 
 

@@ -1,12 +1,15 @@
 """Reject: records that cannot be scored go to the dead-letter topic, verbatim, with the reason in headers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 
 from stream_infer.errors import Reject, Stop
-from stream_infer.pipeline.ports import Outgoing, OutputProducer
+from stream_infer.pipeline.ports import Outgoing, OutputProducer, Unsent
 from stream_infer.records import Headers, Records
 
-PREFIX = "__streams.errors."
+PREFIX: Final = "__streams.errors."
+OMITTED: Final = "stream_infer.omitted_value_bytes"
 
 
 class DeadLetters:
@@ -17,21 +20,44 @@ class DeadLetters:
         self._producer = producer
 
     def send(self, records: Records, rejects: Sequence[Reject], *, model_version: str) -> None:
-        """Send one batch's refusals; raises `Stop` when one cannot be written: nothing may be lost."""
+        """Send one batch's refusals, verbatim.
+
+        A record too large for the topic goes without its value, and a header says how many bytes that was: it can be
+        found by its position as long as the input holds it, and it holds nobody up. Raises `Stop` when even that
+        cannot be written: nothing may be lost.
+        """
         if not rejects:
             return
+        unsent = self._producer.send(self._letters(records, rejects, model_version))
+        if unsent:
+            large = [rejects[one.row] for one in unsent]
+            unsent = self._producer.send(_without_values(self._letters(records, large, model_version)))
+            self._refuse(records, large, unsent)
+
+    def _letters(self, records: Records, rejects: Sequence[Reject], model_version: str) -> Outgoing:
         rows = [reject.row for reject in rejects]
-        outgoing = Outgoing(
+        return Outgoing(
             self._topic,
             [records.keys[row] for row in rows],
             [records.values[row] for row in rows],
             [records.timestamps_ms[row] for row in rows],
             headers=[_headers(records, reject, model_version) for reject in rejects],
         )
-        for one in self._producer.send(outgoing):
-            source, offset = records.position(rows[one.row])
-            message = f"cannot dead-letter {source} offset {offset}: {one.message}; raise message.max.bytes"
+
+    def _refuse(self, records: Records, rejects: Sequence[Reject], unsent: Sequence[Unsent]) -> None:
+        for one in unsent:
+            source, offset = records.position(rejects[one.row].row)
+            message = (
+                f"cannot dead-letter {source} offset {offset}: {one.message}; raise max.message.bytes of the topic"
+            )
             raise Stop(message)
+
+
+def _without_values(letters: Outgoing) -> Outgoing:
+    sizes = [len(value or b"") for value in letters.values]
+    marks = [(OMITTED, b"%d" % size) for size in sizes]
+    headers = [[*(own or ()), mark] for own, mark in zip(letters.headers or (), marks, strict=True)]
+    return replace(letters, values=[None] * len(letters), headers=headers)
 
 
 def _headers(records: Records, reject: Reject, model_version: str) -> Headers:

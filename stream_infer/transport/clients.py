@@ -24,6 +24,10 @@ EVENTS_S: Final = 0.1
 NO_ANSWER: Final = "no answer"
 HEADER_ROOM_BYTES: Final = 65536
 LIBRDKAFKA_MAX_MESSAGE_BYTES: Final = 1_000_000
+SMALLEST_LIMIT_BYTES: Final = 1_000
+"""The least that librdkafka takes as message.max.bytes."""
+BATCH_ROOM_BYTES: Final = 512
+"""What Kafka's batch format may add around a single record, amply."""
 
 
 def consumer_config(settings: Settings) -> Config:
@@ -60,9 +64,16 @@ def producer_config(settings: Settings) -> Config:
     return chosen | _identity(settings) | owned
 
 
-def output_producer_config(settings: Settings) -> Config:
-    """Return `producer_config` with delivery reports for failures alone, which saves a Python callback a record."""
-    return producer_config(settings) | {"delivery.report.only.error": True}
+def output_producer_config(settings: Settings, *, topic_limit_bytes: int | None = None) -> Config:
+    """Return `producer_config` with delivery reports for failures alone, which saves a Python callback a record.
+
+    `topic_limit_bytes` is what the output topics take as one message: a larger one is then refused here, where its
+    batch-mates are not lost with it, and not by the broker.
+    """
+    config = producer_config(settings) | {"delivery.report.only.error": True}
+    if topic_limit_bytes is not None:
+        config["message.max.bytes"] = max(SMALLEST_LIMIT_BYTES, topic_limit_bytes - BATCH_ROOM_BYTES)
+    return config
 
 
 def reader_config(settings: Settings) -> Config:

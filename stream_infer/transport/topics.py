@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
 
 from stream_infer.errors import Stop
 from stream_infer.settings import Settings
-from stream_infer.transport.clients import admin_config, create_client
+from stream_infer.transport.clients import HEADER_ROOM_BYTES, admin_config, create_client
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ LOOKS: Final = 400
 DEFAULT_PARTITIONS: Final = 4
 BROKER_DEFAULT: Final = -1
 """The replication factor that lets the broker decide."""
+BROKER_MESSAGE_BYTES: Final = 1_048_588
+"""What a broker takes as one message unless told otherwise."""
 FOR_EVER: Final = "-1"
 STATUS_RETENTION_MS: Final = 30 * 24 * 3600 * 1000
 
@@ -152,6 +154,12 @@ def _require(admin: TopicAdmin, names: Sequence[str], settings: Settings) -> Non
         )
 
 
+def smallest_message_limit(admin: TopicAdmin, names: Sequence[str]) -> int | None:
+    """Return the bytes that every one of these topics takes as one message; None where the broker cannot tell."""
+    limits = [(admin.describe(name) or {}).get("max.message.bytes") for name in names]
+    return min((int(limit) for limit in limits if limit is not None), default=None)
+
+
 def plan_topics(
     admin: TopicAdmin, settings: Settings, *, partitions: int | None, replication_factor: int = BROKER_DEFAULT
 ) -> TopicPlan:
@@ -180,8 +188,14 @@ def plan_topics(
 def wanted_topics(settings: Settings, *, partitions: int, replication_factor: int) -> Iterator[WantedTopic]:
     """Return every topic that the settings name, as it should be made."""
     topics = settings.topics
-    for name in (*topics.input, topics.output, topics.dead_letter, topics.retry):
+    for name in (*topics.input, topics.output):
         yield WantedTopic(name, partitions, replication_factor)
+    # Whatever was read must fit, with the headers that say why it could not be scored.
+    roomy = {
+        "max.message.bytes": str(max(BROKER_MESSAGE_BYTES, settings.delivery.max_record_bytes + HEADER_ROOM_BYTES))
+    }
+    for name in (topics.dead_letter, topics.retry):
+        yield WantedTopic(name, partitions, replication_factor, roomy)
     yield WantedTopic(topics.control, 1, replication_factor, CONTROL_CONFIG)
     yield WantedTopic(topics.status, 1, replication_factor, STATUS_CONFIG)
 

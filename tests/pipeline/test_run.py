@@ -194,3 +194,17 @@ def test_once_the_inbox_is_closed_nobody_waits_for_an_answer() -> None:
     after = inbox.drain()
     for answer in (before, after):
         assert isinstance(answer.exception(0), Stop)
+
+
+def test_a_record_too_large_for_the_dead_letter_topic_goes_without_its_value_and_holds_nobody_up(
+    ground: Ground,
+) -> None:
+    ground.producer.max_message_bytes = 1_000
+    ground.poll([ground.value(1), b"x" * 2_000, ground.value(2)])
+    assert drain(ground) == {P0: Position(1, 3)}
+    (refused,) = ground.dead_letters()
+    assert refused.value is None
+    headers = dict(refused.headers)
+    assert headers["stream_infer.omitted_value_bytes"] == b"2000"
+    assert headers["__streams.errors.offset"] == b"1"
+    assert len(ground.predictions()) == 2

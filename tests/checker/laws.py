@@ -1,0 +1,174 @@
+"""The laws of at-least-once scoring, checked on a history: no code of the worker takes part.
+
+I1 no loss, I2 one answer per position, I3 no phantom, I4 order, I5 offsets; each yields what it found wrong.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, pairwise
+
+import numpy as np
+
+from tests.checker.history import Event, History, Observation, Partition, Place, Prediction, Violation
+from tests.checker.reference import Reference
+
+TOLERANCE = 1e-4
+SHOWN_PER_LAW = 3
+
+
+def check(history: History, reference: Reference) -> list[Violation]:
+    """Return the first few violations of each law; an empty list says that all of them hold."""
+    found = (
+        no_loss(history),
+        one_answer(history),
+        no_phantom(history, reference),
+        order(history),
+        offsets(history),
+    )
+    return [violation for law in found for violation in islice(law, SHOWN_PER_LAW)]
+
+
+def unanswered(history: History) -> list[Place]:
+    """Return the input positions without any answer, committed or not; null values need none."""
+    answered = {answer.source for answer in history.answers()}
+    return [event.place for event in history.events if not event.skipped and event.place not in answered]
+
+
+def duplicates(history: History) -> int:
+    """Return how many answers there are beyond one for each position: what at least once may leave."""
+    answers = history.answers()
+    return len(answers) - len({answer.source for answer in answers})
+
+
+def no_loss(history: History) -> Iterator[Violation]:
+    """I1: every input offset below the committed one is answered, unless its value is null: then it has none."""
+    answered = {answer.source for answer in history.answers()}
+    committed = history.committed
+    for event in history.events:
+        is_committed = event.place.offset < committed.get(event.place.lane, 0)
+        if is_committed and not event.skipped and event.place not in answered:
+            yield Violation("I1", f"{event.place} is committed and was never answered")
+        if event.skipped and event.place in answered:
+            yield Violation("I1", f"{event.place} has no value and was answered")
+
+
+def one_answer(history: History) -> Iterator[Violation]:
+    """I2: all answers to one position say the same, and are all predictions or all dead letters."""
+    first: dict[Place, Prediction] = {}
+    refused = {letter.source for letter in history.dead_letters}
+    for answer in history.predictions:
+        earlier = first.setdefault(answer.source, answer)
+        if earlier is not answer and not _same(earlier, answer):
+            yield Violation("I2", f"{answer.source} has two answers: at {earlier.place} and at {answer.place}")
+        if answer.source in refused:
+            yield Violation("I2", f"{answer.source} has a prediction at {answer.place} and a dead letter")
+
+
+def no_phantom(history: History, reference: Reference) -> Iterator[Violation]:
+    """I3: every answer belongs to an input, and every prediction is that input's, as the reference model scores it."""
+    events = {event.place: event for event in history.events}
+    yield from (
+        Violation("I3", f"the answer at {answer.place} names {answer.source}, which is no input")
+        for answer in history.answers()
+        if answer.source not in events
+    )
+    known = [(events[one.source], one) for one in history.predictions if one.source in events]
+    yield from (
+        Violation("I3", f"the prediction at {one.place} for {event.place} does not carry the input's {what}")
+        for event, one in known
+        for what in _not_carried(event, one)
+    )
+    scored = [(event, one) for event, one in known if event.features is not None]
+    if scored:
+        yield from _wrong_scores(scored, reference)
+
+
+def order(history: History) -> Iterator[Violation]:
+    """I4: the predictions of a source partition first appear in its order, in each output partition."""
+    newest: dict[tuple[Partition, Partition], int] = {}
+    seen: set[tuple[Partition, Place]] = set()
+    for one in history.predictions:
+        lane, appearance = (one.place.lane, one.source.lane), (one.place.lane, one.source)
+        if appearance in seen:
+            continue
+        seen.add(appearance)
+        if one.source.offset < newest.get(lane, -1):
+            yield Violation("I4", f"{one.source} first appears at {one.place}, after offset {newest[lane]}")
+        newest[lane] = max(one.source.offset, newest.get(lane, -1))
+
+
+def offsets(history: History) -> Iterator[Violation]:
+    """I5: at no moment was an offset committed past a record whose answer was not there yet, or moved back."""
+    places = _answer_places(history)
+    events = _by_lane(history.events)
+    for before, after in pairwise([Observation({}, {}), *history.observations]):
+        for lane, committed in after.committed.items():
+            start = before.committed.get(lane, 0)
+            if committed < start:
+                yield Violation("I5", f"the committed offset of {lane} went back from {start} to {committed}")
+            # What is below `start` was checked against an earlier, stricter moment.
+            for event in _between(events.get(lane, []), start, committed):
+                if not event.skipped and not _is_there(places.get(event.place, ()), after.ends):
+                    yield Violation("I5", f"{committed} was committed for {lane} before {event.place} was answered")
+
+
+def _same(one: Prediction, other: Prediction) -> bool:
+    if len(one.scores) != len(other.scores) or one.prediction != other.prediction:
+        return False
+    return all(abs(a - b) <= TOLERANCE for a, b in zip(one.scores, other.scores, strict=True))
+
+
+def _not_carried(event: Event, one: Prediction) -> Iterator[str]:
+    if event.features is None:
+        yield "score: there is none for it"
+    if event.key != one.key:
+        yield "key"
+    if event.timestamp_ms != one.timestamp_ms:
+        yield "timestamp"
+    if event.event_id != one.event_id:
+        yield "event id"
+
+
+def _wrong_scores(scored: Sequence[tuple[Event, Prediction]], reference: Reference) -> Iterator[Violation]:
+    expected = reference.scores([event.features or () for event, _ in scored])
+    width = expected.shape[1]
+    odd = [len(one.scores) != width for _, one in scored]
+    # Whole columns at once: a hundred thousand rows one by one would take as long as the run itself.
+    got = np.array([[0.0] * width if wrong else one.scores for wrong, (_, one) in zip(odd, scored, strict=True)])
+    best = got.max(axis=1)
+    chosen = np.array([-1 if one.prediction is None else int(one.prediction) for _, one in scored])
+    confidence = np.array([np.nan if one.confidence is None else one.confidence for _, one in scored])
+    is_wrong = np.abs(got - expected).max(axis=1) > TOLERANCE
+    is_wrong |= np.array(odd) | (chosen < 0) | (chosen >= width) | ~(np.abs(confidence - best) <= TOLERANCE)
+    is_wrong |= got[np.arange(len(got)), np.clip(chosen, 0, width - 1)] < best
+    for row in np.flatnonzero(is_wrong).tolist():
+        event, one = scored[row]
+        said = f"prediction {one.prediction}, confidence {one.confidence}, scores {list(one.scores)}"
+        yield Violation("I3", f"{event.place} got {said}; the reference model says {expected[row].tolist()}")
+
+
+def _answer_places(history: History) -> Mapping[Place, list[Place]]:
+    """Return where each position is first answered, for each partition that holds an answer to it."""
+    first: dict[Place, list[Place]] = defaultdict(list)
+    for answer in history.answers():
+        known = first[answer.source]
+        if all(place.lane != answer.place.lane for place in known):
+            known.append(answer.place)
+    return first
+
+
+def _by_lane(events: Sequence[Event]) -> Mapping[Partition, list[Event]]:
+    lanes: dict[Partition, list[Event]] = defaultdict(list)
+    for event in events:
+        lanes[event.place.lane].append(event)
+    return lanes
+
+
+def _between(lane: Sequence[Event], start: int, stop: int) -> Sequence[Event]:
+    first, last = (bisect_left(lane, offset, key=lambda event: event.place.offset) for offset in (start, stop))
+    return lane[first:last]
+
+
+def _is_there(places: Sequence[Place], ends: Mapping[Partition, int]) -> bool:
+    return any(place.offset < ends.get(place.lane, 0) for place in places)

@@ -1,0 +1,143 @@
+"""Reads a run's topics and offsets with confluent-kafka and fastavro, as any other client would."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import fastavro
+from confluent_kafka import Consumer, Message, TopicPartition
+from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+
+from tests.checker.history import DeadLetter, Event, Partition, Place, Prediction
+
+READ_AT_ONCE = 10_000
+READ_TIMEOUT_S = 1.0
+REQUEST_TIMEOUT_S = 30.0
+SINGLE_OBJECT_MARK = b"\xc3\x01"
+HEADER_PREFIX = "__streams.errors."
+
+Decode = Callable[[bytes], Mapping[str, Any]]
+
+
+class UnreadableValueError(Exception):
+    """Bytes that are no record of the schema; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class AvroReader:
+    """Decodes one schema by fastavro: `framed` values begin with the single-object mark and fingerprint."""
+
+    schema: Mapping[str, Any]
+    framed: bool = True
+
+    @property
+    def frame(self) -> bytes:
+        """Return what a single-object value begins with."""
+        form = to_parsing_canonical_form(dict(self.schema))
+        return SINGLE_OBJECT_MARK + bytes.fromhex(fingerprint(form, "CRC-64-AVRO"))
+
+    def decoder(self) -> Decode:
+        """Return a function from a value to its record, which raises `UnreadableValueError`."""
+        parsed, frame = parse_schema(dict(self.schema)), self.frame if self.framed else b""
+
+        def decode(value: bytes) -> Mapping[str, Any]:
+            if not value.startswith(frame):
+                raise UnreadableValueError(f"the value begins with {value[:10].hex()}, expected {frame.hex()}")
+            stream = BytesIO(value)
+            stream.seek(len(frame))
+            try:
+                record: Any = fastavro.schemaless_reader(stream, parsed, None)
+            except (EOFError, ValueError, IndexError, OverflowError) as error:
+                raise UnreadableValueError(f"the value is cut short or wrong: {error}") from error
+            if stream.tell() != len(value):
+                raise UnreadableValueError(f"{len(value) - stream.tell()} bytes are left over")
+            return dict(record)
+
+        return decode
+
+
+def read_topic(bootstrap_servers: str, topic: str) -> list[Message]:
+    """Return every record that the topic holds now, each partition's in its order."""
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "reads-to-the-end"})
+    try:
+        return list(_to_the_end(consumer, topic))
+    finally:
+        consumer.close()
+
+
+def place_of(message: Message) -> Place:
+    return Place(str(message.topic()), int(message.partition() or 0), int(message.offset() or 0))
+
+
+def read_events(messages: Sequence[Message], decode: Decode, *, features: str = "features") -> list[Event]:
+    """Return input records; one that `decode` refuses, or whose `features` are not a list, has none."""
+    return [_event(message, decode, features) for message in messages]
+
+
+def read_predictions(messages: Sequence[Message], decode: Decode) -> list[Prediction]:
+    """Return predictions; raises `UnreadableValueError` for a value that is none."""
+    return [_prediction(message, decode(message.value() or b"")) for message in messages]
+
+
+def read_dead_letters(messages: Sequence[Message]) -> list[DeadLetter]:
+    """Return dead letters with the position that their headers name."""
+    return [DeadLetter(place_of(message), source_of(headers_of(message))) for message in messages]
+
+
+def headers_of(message: Message) -> Mapping[str, str]:
+    """Return a record's headers as text; of a repeated one the last."""
+    pairs: Any = message.headers() or []
+    return {name: (value or b"").decode() for name, value in pairs}
+
+
+def source_of(headers: Mapping[str, str]) -> Place:
+    """Return the position that a dead letter's headers name."""
+    named = [headers[HEADER_PREFIX + part] for part in ("topic", "partition", "offset")]
+    return Place(named[0], int(named[1]), int(named[2]))
+
+
+def _to_the_end(consumer: Consumer, topic: str) -> Iterator[Message]:
+    known = consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic].partitions
+    marks = {number: consumer.get_watermark_offsets(TopicPartition(topic, number)) for number in known}
+    left = {Partition(topic, number): high for number, (low, high) in marks.items() if high > low}
+    consumer.assign([TopicPartition(topic, lane.partition, marks[lane.partition][0]) for lane in left])
+    while left:
+        for message in consumer.consume(READ_AT_ONCE, READ_TIMEOUT_S):
+            if message.error() is not None:
+                raise RuntimeError(f"cannot read {topic}: {message.error()}")
+            place = place_of(message)
+            if place.offset < marks[place.partition][1]:
+                yield message
+            if place.offset + 1 >= marks[place.partition][1]:
+                left.pop(place.lane, None)
+
+
+def _event(message: Message, decode: Decode, features: str) -> Event:
+    value = message.value()
+    try:
+        record = decode(value) if value is not None else {}
+    except UnreadableValueError:
+        record = {}
+    found = record.get(features)
+    return Event(
+        place_of(message),
+        message.key(),
+        message.timestamp()[1],
+        skipped=value is None,
+        event_id=record.get("event_id"),
+        features=found if isinstance(found, list) else None,
+    )
+
+
+def _prediction(message: Message, record: Mapping[str, Any]) -> Prediction:
+    return Prediction(
+        place_of(message),
+        message.key(),
+        message.timestamp()[1],
+        Place(record["source_topic"], record["source_partition"], record["source_offset"]),
+        event_id=record["event_id"],
+        prediction=record["prediction"],
+        confidence=record["confidence"],
+        scores=record["scores"],
+    )

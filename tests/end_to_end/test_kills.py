@@ -1,0 +1,34 @@
+import pytest
+
+from tests.checker.laws import duplicates, unanswered
+from tests.end_to_end.events import make_events
+from tests.end_to_end.job import WIDTH, JobMaker
+
+EVENTS = 200_000
+# A network of some weight, so that a quarter of the events takes long enough to kill a worker inside it.
+HIDDEN = (384, 384)
+
+
+@pytest.mark.timeout(180)
+def test_three_sigkills_and_a_second_worker_lose_nothing_and_keep_answers_and_order(make_job: JobMaker) -> None:
+    job = make_job(hidden=HIDDEN)
+    job.send(make_events(EVENTS, width=WIDTH))
+    with job.crew() as crew:
+        first = crew.start()
+        crew.until_answered(EVENTS // 5)
+        second = crew.start()
+        crew.kill(first)
+        crew.until_answered(EVENTS * 2 // 5)
+        third = crew.start()
+        crew.until_answered(EVENTS * 3 // 5)
+        crew.kill(second)
+        crew.until_answered(EVENTS * 4 // 5)
+        crew.start()
+        crew.kill(third)
+        crew.until_done(within_s=90)
+        observed = crew.watch.observed
+    history = job.history(observed)
+    job.assert_lawful(history)
+    assert unanswered(history) == []
+    assert len(history.predictions) == EVENTS + duplicates(history)
+    print(f"{duplicates(history)} answers were given twice; {len(observed)} moments were checked")
