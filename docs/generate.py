@@ -71,10 +71,6 @@ PARTLY: Final = (
     Note("topics.retry", _ONLY_MADE),
     Note("model.repository", "a folder or a `file:///` URL; with another URL the worker ends with one sentence"),
     Note("model.cache_directory", "only `stream-infer demo` keeps something there"),
-    Note(
-        "model.inference_timeout_s",
-        "`/health` answers 503 when the consumer thread made no turn for so long; the worker does not end by itself",
-    ),
 )
 
 

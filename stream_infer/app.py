@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 GC_THRESHOLDS: Final = (20_000, 50, 100)
 WORKER_ATTRIBUTE: Final = "stream_infer_worker"
 REPORT_S: Final = 30.0
+WATCH_S: Final = 1.0
 INGEST_AGENT: Final = "stream_infer.ingest"
 
 
@@ -59,6 +60,7 @@ class Worker:
         batching = settings.batching
         self.credit = Credit(records=batching.queue_limit_records, size_bytes=batching.queue_limit_bytes)
         self.slot: ModelSlot | None = None
+        self._scorer: Scorer | None = None
         self.failure: BaseException | None = None
         self.clean = True
         self._app = app
@@ -98,9 +100,23 @@ class Worker:
         """Return why this process should be restarted."""
         silent_s = self.clock.monotonic_s() - self._feed.state.last_turn_s
         reasons = [] if self.failure is None else [str(self.failure)]
+        reasons += [] if (stuck := self._stuck()) is None else [str(stuck)]
         if self._feed.state.joined and silent_s > self.settings.model.inference_timeout_s:
             reasons.append(f"the consumer thread made no turn for {silent_s:.0f} s")
         return reasons
+
+    def end_if_stuck(self) -> None:
+        """Stop the app when a model call takes longer than it ever may; nothing of it is committed."""
+        if (stuck := self._stuck()) is not None:
+            self._fail(stuck)
+
+    def _stuck(self) -> Stop | None:
+        since_s = self._scorer.calling_since_s if self._scorer else None
+        busy_s = 0.0 if since_s is None else self.clock.monotonic_s() - since_s
+        if busy_s <= self.settings.model.inference_timeout_s:
+            return None
+        limit_s = self.settings.model.inference_timeout_s
+        return Stop(f"a call of the model has not ended after {busy_s:.0f} s, model.inference_timeout_s is {limit_s:g}")
 
     def unready_reasons(self) -> list[str]:
         """Return why no record is scored now."""
@@ -153,7 +169,7 @@ class Worker:
     def _make_scorer(self) -> Scorer:
         """Load the model and put the path together; runs on the compute thread, which keeps the device."""
         self.slot = ModelSlot(load_model(self.settings))
-        return make_scorer(
+        self._scorer = make_scorer(
             self.settings,
             self.slot,
             Surroundings(
@@ -165,6 +181,7 @@ class Worker:
                 metrics=self.metrics,
             ),
         )
+        return self._scorer
 
     def _make_sink(self) -> Sink:
         properties = output_producer_config(self.settings, topic_limit_bytes=self._message_limit)
@@ -214,7 +231,12 @@ def mount(app: faust.App, settings: Settings) -> Worker:
         """Say what was done since the last time, if anything was."""
         worker.reporter.report()
 
+    async def watch() -> None:
+        """Look whether the model still answers."""
+        worker.end_if_stuck()
+
     app.timer(interval=REPORT_S)(report)
+    app.timer(interval=WATCH_S)(watch)
     add_pages(app, worker)
     return worker
 

@@ -13,6 +13,7 @@ from stream_infer.errors import StreamInferError
 FAUST_LOGGERS: Final = ("faust", "mode", "stream_infer.transport.consumer", "stream_infer.transport.producer")
 REPEAT_S: Final = 10.0
 DIGITS: Final = re.compile(r"\d+")
+FAUST_CRASH: Final = "We experienced a crash!"
 CONSOLE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -33,12 +34,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class OwnErrorsOnce(logging.Filter):
-    """Leaves out the tracebacks with which Faust repeats an error that this package raised and reported itself."""
+    """Leaves out what Faust says of an error that this package raised and reported itself."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for such a repetition."""
-        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        return not isinstance(error, StreamInferError)
+        named = record.args if isinstance(record.args, tuple) else ()
+        raised = record.exc_info[1:2] if isinstance(record.exc_info, tuple) else ()
+        ours = any(isinstance(one, StreamInferError) for one in (*named, *raised))
+        return not ours and FAUST_CRASH not in str(record.msg)
 
 
 class FewRepeats(logging.Filter):

@@ -6,7 +6,8 @@ is on the device the next one is decoded, up to `max_concurrent_batches`.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +59,11 @@ class Limits:
 
 
 class Scorer:
-    """Turns what the inbox tells into predictions and positions. Every method runs on the compute thread."""
+    """Turns what the inbox tells into predictions and positions. Every method runs on the compute thread.
+
+    `calling_since_s` is the monotonic time at which a model call began that is not over, None between calls; any
+    thread may read it.
+    """
 
     def __init__(
         self, steps: Steps, *, ledger: Ledger, inbox: told.Inbox, limits: Limits, clock: Clock, metrics: Metrics
@@ -77,6 +82,7 @@ class Scorer:
         self._expected = 0
         self._served = Served(revision=0, variant="stable")
         self.ended = False
+        self.calling_since_s: float | None = None
 
     def turn(self) -> None:
         """Hear everything that was told, then move at most one batch on, then commit when it is due."""
@@ -180,8 +186,18 @@ class Scorer:
             self._hold(records, reason, now_s)
             return
         self._retry_s = RETRY_FIRST_S
-        with self._metrics.stage("infer"), self._steps.slot.lease() as version:
+        with self._calling(), self._steps.slot.lease() as version:
             self._in_flight.append(launch(decoded, version))
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """Time the model, and let others see since when it has been busy: a call that never ends must be noticed."""
+        self.calling_since_s = self._clock.monotonic_s()
+        try:
+            with self._metrics.stage("infer"):
+                yield
+        finally:
+            self.calling_since_s = None
 
     def _hold(self, records: Records, reason: Retry, now_s: float) -> None:
         """Keep the batch and its positions; it is tried again after a growing pause."""
@@ -195,7 +211,7 @@ class Scorer:
             self._finish(self._in_flight.popleft())
 
     def _finish(self, launched: Launched) -> None:
-        with self._metrics.stage("infer"):
+        with self._calling():
             inferred = collect(launched, non_finite=self._limits.non_finite)
         rejects = [*inferred.rejects, *self._answer(inferred)]
         self._steps.dead_letters.send(inferred.records, rejects, model_version=inferred.version.version)

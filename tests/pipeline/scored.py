@@ -91,13 +91,14 @@ class Ground:
         self.given = [0, 0]
         self.schema = load_schema(settings.schemas.input)
         version = load_version(model, device=open_device("cpu"), batch_size=max_batch_size)
+        self.slot = ModelSlot(version)
         ledger = Ledger()
         codec = Codec(settings, self.schema, self.clock)
         self.decoder = AwayAtFirst(codec.decoder(needed_fields(settings, version, self.schema)))
         steps = Steps(
             decoder=self.decoder,
             keys=codec.key_readers(),
-            slot=ModelSlot(version),
+            slot=self.slot,
             encoder=codec.prediction_encoder(),
             predictions=Predictions("predictions", producer=self.producer),
             dead_letters=DeadLetters(settings.topics.dead_letter, producer=self.producer),

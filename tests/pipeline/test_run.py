@@ -1,10 +1,13 @@
 """The path of a batch, with a real codec and model, and everything around it made up."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from stream_infer.errors import Stop
+from stream_infer.model import LoadedVersion
 from stream_infer.pipeline import inbox as told
 from stream_infer.records import Partition, Position
 from tests.pipeline.scored import KNOWN, TOPIC, Ground, write_lookup
@@ -208,3 +211,24 @@ def test_a_record_too_large_for_the_dead_letter_topic_goes_without_its_value_and
     assert headers["stream_infer.omitted_value_bytes"] == b"2000"
     assert headers["__streams.errors.offset"] == b"1"
     assert len(ground.predictions()) == 2
+
+
+def test_a_model_call_can_be_seen_while_it_runs_and_is_over_when_it_failed(model: Path) -> None:
+    seen: list[float | None] = []
+    ground = Ground(model)
+
+    def watched(version: LoadedVersion) -> LoadedVersion:
+        def call(*tensors: torch.Tensor) -> torch.Tensor:
+            seen.append(ground.scorer.calling_since_s)
+            return version.call(*tensors)
+
+        return replace(version, call=call)
+
+    with ground.slot.lease() as version:
+        ground.slot.swap(watched(version))
+    ground.assign(0)
+    ground.poll([ground.value(1), ground.value(KNOWN + 1)])
+    ground.turn()
+    assert seen
+    assert set(seen) == {ground.clock.now_s}
+    assert ground.scorer.calling_since_s is None

@@ -32,7 +32,9 @@ def test_a_defect_keeps_its_traceback() -> None:
 
 def test_an_error_of_our_own_is_not_repeated_with_a_traceback() -> None:
     assert not OwnErrorsOnce().filter(record("crashed", error=Stop("said before")))
+    assert not OwnErrorsOnce().filter(record("crashed reason=%r", Stop("said before")))
     assert OwnErrorsOnce().filter(record("crashed", error=ValueError("a defect")))
+    assert OwnErrorsOnce().filter(record("crashed reason=%r", ValueError("a defect")))
 
 
 def test_messages_that_differ_in_digits_only_come_once_in_ten_seconds_with_their_count() -> None:
