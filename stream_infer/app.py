@@ -227,6 +227,12 @@ def mount(app: faust.App, settings: Settings) -> Worker:
         async for event in stream.noack().events():
             worker.inbox.put(event.value)
 
+    _add_timers(app, worker)
+    add_pages(app, worker)
+    return worker
+
+
+def _add_timers(app: faust.App, worker: Worker) -> None:
     async def report() -> None:
         """Say what was done since the last time, if anything was."""
         worker.reporter.report()
@@ -237,8 +243,6 @@ def mount(app: faust.App, settings: Settings) -> Worker:
 
     app.timer(interval=REPORT_S)(report)
     app.timer(interval=WATCH_S)(watch)
-    add_pages(app, worker)
-    return worker
 
 
 def worker_of(app: faust.App) -> Worker:
