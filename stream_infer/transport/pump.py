@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 POLL_RECORDS: Final = 4096
 POLL_TIMEOUT_S: Final = 0.1
 PAUSE_AFTER_S: Final = 1.0
-REFRESH_S: Final = 5.0
+LOOK_S: Final = 1.0
 OTHER_PROTOCOL: Final = (
     "group {group} has members that assign partitions in another way: expected all to use cooperative-sticky, as every "
     "worker does; stop the others, or give this worker an application_id of its own"
@@ -61,7 +61,7 @@ class Pump:
         )
         self._rebalancer.waiting = self._note_state
         self._held: set[Partition] = set()
-        self._refresh_at_s = 0.0
+        self._look_at_s = 0.0
         self._paused = False
         self._blocked_since_s: float | None = None
 
@@ -200,12 +200,14 @@ class Pump:
     def _note_state(self) -> None:
         state = self._feed.state
         state.last_turn_s = self._feed.clock.monotonic_s()
-        if self._feed.credentials is not None and state.last_turn_s >= self._refresh_at_s:
-            self._feed.credentials.refresh(self._consumer)
-            self._refresh_at_s = state.last_turn_s + REFRESH_S
-        state.joined = bool(self._consumer.memberid())
-        state.positions_lost = self._rebalancer.positions_lost
         state.assigned = self._ownership.sources
+        state.positions_lost = self._rebalancer.positions_lost
+        if state.last_turn_s >= self._look_at_s:
+            self._look_at_s = state.last_turn_s + LOOK_S
+            # Asks librdkafka's own thread, which is too dear for every turn.
+            state.joined = bool(self._consumer.memberid())
+            if self._feed.credentials is not None:
+                self._feed.credentials.refresh(self._consumer)
 
     def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         """Tell the compute side which positions the broker took; librdkafka calls this inside `consume()`."""

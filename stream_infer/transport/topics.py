@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -20,6 +21,8 @@ from stream_infer.transport.clients import HEADER_ROOM_BYTES, admin_config, crea
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S: Final = 30.0
+MOCK_CLUSTER: Final = "mockCluster"
+"""How the ids of librdkafka's mock clusters begin."""
 LOOK_AGAIN_S: Final = 0.05
 LOOKS: Final = 400
 DEFAULT_PARTITIONS: Final = 4
@@ -89,14 +92,14 @@ class KafkaTopicAdmin:
 
     def find(self) -> Mapping[str, int]:
         """Return the partition count of every topic; asks for all at once, because asking by name can create one."""
-        try:
-            metadata = self._client.list_topics(timeout=REQUEST_TIMEOUT_S)
-        except KafkaException as error:
-            raise Stop(f"The brokers did not list their topics: {_reason(error)}.") from error
-        return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
+        topics = self._metadata().topics
+        return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
     def describe(self, name: str) -> Mapping[str, str] | None:
         """Return the configuration of a topic; None where the broker cannot tell or does not let this user ask."""
+        if (self._metadata().cluster_id or "").startswith(MOCK_CLUSTER):
+            # It does not know the request, which would wait in vain for a controller.
+            return None
         resource = ConfigResource(ResourceType.TOPIC, name)
         (answer,) = self._client.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S).values()
         try:
@@ -104,6 +107,12 @@ class KafkaTopicAdmin:
         except KafkaException as error:
             log.warning("the brokers do not tell how topic %s is configured: %s", name, _reason(error))
             return None
+
+    def _metadata(self) -> ClusterMetadata:
+        try:
+            return self._client.list_topics(timeout=REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            raise Stop(f"The brokers did not list their topics: {_reason(error)}.") from error
 
     def create(self, wanted: Sequence[WantedTopic]) -> None:
         """Make topics, all in one request, and wait until the broker that answers knows them."""
