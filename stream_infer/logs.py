@@ -38,6 +38,8 @@ class OwnErrorsOnce(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for such a repetition."""
+        if not record.name.startswith(FAUST_LOGGERS):
+            return True
         named = record.args if isinstance(record.args, tuple) else ()
         raised = record.exc_info[1:2] if isinstance(record.exc_info, tuple) else ()
         ours = any(isinstance(one, StreamInferError) for one in (*named, *raised))

@@ -7,9 +7,13 @@ from stream_infer.logs import FewRepeats, JsonFormatter, OwnErrorsOnce, logging_
 
 
 def record(
-    message: str, *args: Any, at_s: float = 1_000_000.0, error: BaseException | None = None
+    message: str,
+    *args: Any,
+    at_s: float = 1_000_000.0,
+    error: BaseException | None = None,
+    logger: str = "librdkafka",
 ) -> logging.LogRecord:
-    made = logging.LogRecord("librdkafka", logging.ERROR, __file__, 1, message, args, None)
+    made = logging.LogRecord(logger, logging.ERROR, __file__, 1, message, args, None)
     made.created = at_s
     made.exc_info = (type(error), error, None) if error else None
     return made
@@ -30,11 +34,17 @@ def test_a_defect_keeps_its_traceback() -> None:
     assert "ValueError: x" in json.loads(JsonFormatter().format(record("m", error=ValueError("x"))))["traceback"]
 
 
-def test_an_error_of_our_own_is_not_repeated_with_a_traceback() -> None:
-    assert not OwnErrorsOnce().filter(record("crashed", error=Stop("said before")))
-    assert not OwnErrorsOnce().filter(record("crashed reason=%r", Stop("said before")))
-    assert OwnErrorsOnce().filter(record("crashed", error=ValueError("a defect")))
-    assert OwnErrorsOnce().filter(record("crashed reason=%r", ValueError("a defect")))
+def test_what_faust_says_of_an_error_of_our_own_is_left_out() -> None:
+    keeps = OwnErrorsOnce().filter
+    assert not keeps(record("crashed", error=Stop("said before"), logger="faust.app"))
+    assert not keeps(record("crashed reason=%r", Stop("said before"), logger="mode.services"))
+    assert not keeps(record("We experienced a crash! Reraising", logger="faust.worker"))
+    assert keeps(record("crashed", error=ValueError("a defect"), logger="faust.app"))
+    assert keeps(record("crashed reason=%r", ValueError("a defect"), logger="faust.app"))
+
+
+def test_what_we_say_of_it_ourselves_is_kept() -> None:
+    assert OwnErrorsOnce().filter(record("the worker cannot go on: %s", Stop("why"), logger="stream_infer.app"))
 
 
 def test_messages_that_differ_in_digits_only_come_once_in_ten_seconds_with_their_count() -> None:
