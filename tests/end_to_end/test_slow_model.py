@@ -10,7 +10,8 @@ from tests.end_to_end.slow_model import VERSION, write_slow
 
 HIDDEN = (16,)
 SHORTEST_INTERVAL_S = 2
-SLOWER_BY = 1.4
+# Amply, because the model is calibrated while other programs may slow the machine down.
+SLOWER_BY = 2.5
 BATCH = 256
 QUEUE_LIMIT = 512
 EVENTS = 600
@@ -39,8 +40,8 @@ def test_a_model_slower_than_the_poll_interval_never_costs_the_membership(make_j
     with job.crew() as crew:
         worker = crew.start()
         crew.until_answered(1, within_s=90)
-        before = members(job.bootstrap_servers, job.application_id)
         first_s = time.monotonic()
+        before = members(job.bootstrap_servers, job.application_id)
         crew.until_answered(BATCH + 1)
         assert time.monotonic() - first_s > interval_s, "the model was too fast to show anything"
         crew.until_done()
