@@ -150,7 +150,8 @@ class Pump:
     def _seek_to_start(self, source: Partition, messages: Sequence[Message]) -> None:
         start = self._ownership.start_of(source)
         if start is None:
-            start = next(int(one.offset() or 0) for one in messages if source_of(one) == source)
+            records, _ = split_errors(messages)
+            start = next(int(one.offset() or 0) for one in records if source_of(one) == source)
         self._consumer.seek(TopicPartition(*source, start))
 
     def _handle(self, message: Message, error: KafkaError) -> None:

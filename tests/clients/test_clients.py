@@ -143,4 +143,4 @@ def test_without_a_broker_the_start_ends_in_time_with_one_sentence(nobody: str) 
 def test_a_broker_that_is_there_is_found(kafka: Cluster) -> None:
     settings = settings_with(f"kafka.bootstrap_servers={kafka.bootstrap_servers}")
     wait_for_broker(settings)
-    create_client(Producer, producer_config(settings)).list_topics(timeout=10)
+    assert create_client(Producer, producer_config(settings)).list_topics(timeout=10).brokers

@@ -43,7 +43,7 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_known_one() -> None:
 
 
 def test_variables_for_tests_and_of_kubernetes_services_are_nobody_s_settings() -> None:
-    load_settings(
+    loaded = load_settings(
         None,
         [],
         {
@@ -55,6 +55,8 @@ def test_variables_for_tests_and_of_kubernetes_services_are_nobody_s_settings() 
             "UNRELATED": "x",
         },
     )
+    assert loaded.web == load_settings(None, [], {}).web
+    assert loaded.kafka == load_settings(None, [], {}).kafka
 
 
 def test_a_variable_with_one_underscore_too_few_is_refused_and_not_taken_for_a_service() -> None:
