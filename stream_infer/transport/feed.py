@@ -9,6 +9,7 @@ from stream_infer.clock import Clock
 from stream_infer.pipeline.inbox import Inbox
 from stream_infer.records import Partition, Position, Positions
 from stream_infer.transport.credit import Credit
+from stream_infer.transport.gate import Gate
 
 
 class CommitQueue:
@@ -60,5 +61,6 @@ class Feed:
     inbox: Inbox
     clock: Clock
     credentials: Credentials | None = None
+    gate: Gate | None = None
     commits: CommitQueue = field(default_factory=CommitQueue)
     state: PumpState = field(default_factory=PumpState)

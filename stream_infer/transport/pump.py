@@ -12,6 +12,7 @@ from stream_infer.records import Partition
 from stream_infer.transport.calls import Calls
 from stream_infer.transport.columns import Epochs, Polled, read_columns, source_of, split_errors
 from stream_infer.transport.feed import Feed
+from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.ownership import Ownership
 from stream_infer.transport.rebalance import Rebalancer
 
@@ -51,11 +52,13 @@ class Pump:
         self._calls = Calls()
         self._ownership = Ownership()
         self._consumer = Consumer({**feed.properties, "on_commit": self._on_commit})
+        self._gatekeeper = Gatekeeper(self._consumer, feed.gate)
         self._rebalancer = Rebalancer(
             self._consumer,
             ownership=self._ownership,
             inbox=feed.inbox,
             calls=self._calls,
+            gatekeeper=self._gatekeeper,
             reset=feed.reset,
             stopping=stopping,
         )
@@ -92,6 +95,7 @@ class Pump:
         self._note_state()
         self._calls.serve()
         self._commit()
+        self._let_in(self._gatekeeper.opened())
         if self._paused:
             self._turn_paused()
         elif room := self._feed.credit.room_records():
@@ -180,8 +184,16 @@ class Pump:
         self._poll(1, timeout_s=POLL_TIMEOUT_S)
         if self._feed.credit.is_low():
             self._held &= set(self._ownership.sources)
-            self._consumer.resume(_partitions(set(self._ownership.sources) - self._held))
+            self._consumer.resume(_partitions(set(self._ownership.sources) - self._held - self._gatekeeper.held))
             self._paused = False
+
+    def _let_in(self, sources: Sequence[Partition]) -> None:
+        """Read partitions whose gate opened, unless nothing is read now."""
+        if not sources:
+            return
+        log.info("%d partitions are in step with the control topic and are read now", len(sources))
+        if not self._paused:
+            self._consumer.resume(_partitions(set(sources) - self._held))
 
     def _hold(self, source: Partition) -> None:
         if source in self._ownership.sources:
@@ -190,7 +202,8 @@ class Pump:
 
     def _release(self, source: Partition) -> None:
         self._held.discard(source)
-        if source in self._ownership.sources and not self._paused:
+        readable = source in self._ownership.sources and source not in self._gatekeeper.held
+        if readable and not self._paused:
             self._consumer.resume(_partitions([source]))
 
     def _commit(self) -> None:

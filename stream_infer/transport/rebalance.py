@@ -6,20 +6,31 @@ at a loss commit nothing. All of it runs on the consumer thread.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_infer.errors import Stop
 from stream_infer.pipeline.inbox import Begin, Forget, Inbox
 from stream_infer.records import Partition, Position, Positions
 from stream_infer.transport.calls import Calls
+from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.ownership import Ownership, Start
 
 log = logging.getLogger(__name__)
 
 COMMITTED_TIMEOUT_S: Final = 10.0
+ASK_AGAIN_S: Final = 0.1
 SETTLE_TIMEOUT_S: Final = 45.0
+# A group that has just been made, or whose broker moved, has no coordinator for a moment; librdkafka calls that final.
+COORDINATOR_MOVES: Final = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
 
 
 class Rebalancer:
@@ -32,6 +43,7 @@ class Rebalancer:
         ownership: Ownership,
         inbox: Inbox,
         calls: Calls,
+        gatekeeper: Gatekeeper,
         reset: str,
         stopping: Callable[[], bool],
     ) -> None:
@@ -39,6 +51,7 @@ class Rebalancer:
         self._ownership = ownership
         self._inbox = inbox
         self._calls = calls
+        self._gatekeeper = gatekeeper
         self._reset = reset
         self._stopping = stopping
         self.closing = False
@@ -55,7 +68,9 @@ class Rebalancer:
             starts = []
         self._inbox.put(Begin(self._ownership.assign(starts)))
         self._begin(starts)
-        log.info("assigned %s", _listing([start.source for start in starts]))
+        sources = [start.source for start in starts]
+        self._gatekeeper.hold(sources)
+        log.info("assigned %s", _listing(sources))
 
     def _begin(self, starts: Sequence[Start]) -> None:
         started = [TopicPartition(*start.source, start.offset) for start in starts]
@@ -68,17 +83,21 @@ class Rebalancer:
         sources = [_source(partition) for partition in partitions]
         if not self.closing:
             self.commit_now(self._settle(sources))
-        self._ownership.revoke(sources)
+        self._give_up(sources)
         consumer.incremental_unassign(partitions)
         log.info("revoked %s", _listing(sources))
 
     def on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Give up partitions that already belong to somebody else: nothing of them is committed."""
         sources = [_source(partition) for partition in partitions]
-        self._ownership.revoke(sources)
+        self._give_up(sources)
         self._inbox.put(Forget(sources))
         consumer.incremental_unassign(partitions)
         log.warning("lost %s: what was not committed will be scored again", _listing(sources))
+
+    def _give_up(self, sources: Sequence[Partition]) -> None:
+        self._ownership.revoke(sources)
+        self._gatekeeper.forget(sources)
 
     def restart(self, source: Partition) -> None:
         """Read on, by the reset policy, after the position of a partition was lost to retention.
@@ -144,7 +163,7 @@ class Rebalancer:
                     message = f"cannot read committed offsets: {error.args[0].str()}"
                     raise Stop(message) from error
                 log.warning("waiting for committed offsets: %s", error)
-                self._calls.serve()
+                self._calls.serve_until(Future(), timeout_s=ASK_AGAIN_S)
         return []
 
     def _start(self, committed: TopicPartition) -> Start:
@@ -169,7 +188,8 @@ class Rebalancer:
 
 def _is_retriable(error: KafkaException) -> bool:
     cause = error.args[0]
-    return not cause.fatal() and (bool(cause.retriable()) or cause.code() < 0)
+    passing = bool(cause.retriable()) or cause.code() < 0 or cause.code() in COORDINATOR_MOVES
+    return passing and not cause.fatal()
 
 
 def _source(partition: TopicPartition) -> Partition:

@@ -1,6 +1,7 @@
 """The pump on a real broker, turned by hand: what it reads, and what it does when it may not."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,9 +15,11 @@ from stream_infer.testing.kafka import Cluster, Topics
 from stream_infer.transport.columns import Polled
 from stream_infer.transport.credit import Credit
 from stream_infer.transport.feed import Feed
+from stream_infer.transport.gate import Gate
 from stream_infer.transport.pump import Pump
 
 TURNS = 200
+PAUSED_AFTER_TURNS = 13
 
 
 class TurnedPump(Pump):
@@ -58,6 +61,11 @@ class Ground:
     def values(self) -> list[bytes | None]:
         return [value for polled in self.delivered for value in polled.records.values]
 
+    def turn(self, times: int) -> None:
+        for _ in range(times):
+            self.clock.now_s += 0.1
+            self.pump.turn()
+
     def turn_until(self, condition: Callable[[], bool]) -> None:
         for _ in range(TURNS):
             if condition():
@@ -67,11 +75,22 @@ class Ground:
         pytest.fail(f"{TURNS} turns were not enough: {len(self.values())} records were read")
 
 
+@dataclass(slots=True)
+class HandGate:
+    """A gate for each assignment, opened by the test."""
+
+    asked: list["Future[None]"] = field(default_factory=list)
+
+    def ask(self) -> "Future[None]":
+        self.asked.append(Future())
+        return self.asked[-1]
+
+
 @pytest.fixture
 def make(kafka: Cluster, topics: Topics) -> Iterator[Callable[..., Ground]]:
     made: list[Ground] = []
 
-    def build(*, records: int = 10_000, reset: str = "earliest") -> Ground:
+    def build(*, records: int = 10_000, reset: str = "earliest", gate: Gate | None = None) -> Ground:
         servers = {"bootstrap.servers": kafka.bootstrap_servers}
         delivered: list[Polled] = []
         credit = Credit(records=records, size_bytes=1 << 30)
@@ -88,7 +107,7 @@ def make(kafka: Cluster, topics: Topics) -> Iterator[Callable[..., Ground]]:
             "log_level": 0,
         }
         clock, inbox = HandClock(now_s=1_000.0), told.Inbox()
-        feed = Feed(properties=properties, reset=reset, credit=credit, inbox=inbox, clock=clock)
+        feed = Feed(properties=properties, reset=reset, credit=credit, inbox=inbox, clock=clock, gate=gate)
         pump = TurnedPump(feed, deliver=deliver, stopping=lambda: False)
         topic = topics.create("pump", partitions=1)
         made.append(Ground(servers, topic, clock, credit, inbox, pump, delivered))
@@ -119,9 +138,7 @@ def test_a_full_queue_stops_polling_and_polling_goes_on_where_it_stopped(make: C
     expected = 0
     while expected < 1_000:
         ground.turn_until(lambda: len(ground.values()) > expected)  # noqa: B023 - asked at once
-        for _ in range(30):
-            ground.clock.now_s += 0.1
-            ground.pump.turn()
+        ground.turn(PAUSED_AFTER_TURNS)
         assert ground.credit.used_records <= 101  # one may slip through while partitions are paused
         ground.credit.give(ground.credit.used_records, size_bytes=0)
         expected = len(ground.values())
@@ -135,9 +152,7 @@ def test_a_partition_lost_while_polling_was_paused_is_read_again_when_it_comes_b
     ground.send(300)
     ground.pump.assign(ground.partitions)
     ground.turn_until(lambda: ground.credit.room_records() == 0)
-    for _ in range(30):
-        ground.clock.now_s += 0.1
-        ground.pump.turn()
+    ground.turn(PAUSED_AFTER_TURNS)
     ground.pump.lose(ground.partitions)
     ground.credit.give(ground.credit.used_records, size_bytes=0)
     ground.turn_until(ground.credit.is_low)
@@ -174,3 +189,43 @@ def test_with_reset_latest_only_what_comes_later_is_read(make: Callable[..., Gro
     ground.send(5, first=10)
     ground.turn_until(lambda: len(ground.values()) == 5)
     assert ground.values() == [b"%d" % number for number in range(10, 15)]
+
+
+def test_a_partition_is_read_from_its_start_once_its_gate_opens_and_not_before(make: Callable[..., Ground]) -> None:
+    gate = HandGate()
+    ground = make(gate=gate)
+    ground.send(50)
+    ground.pump.assign(ground.partitions)
+    ground.turn(20)
+    assert ground.values() == []
+    gate.asked[0].set_result(None)
+    ground.turn_until(lambda: len(ground.values()) == 50)
+    assert ground.values() == [b"%d" % number for number in range(50)]
+
+
+def test_a_gate_of_an_assignment_that_ended_opens_nothing(make: Callable[..., Ground]) -> None:
+    gate = HandGate()
+    ground = make(gate=gate)
+    ground.send(50)
+    ground.pump.assign(ground.partitions)
+    ground.pump.lose(ground.partitions)
+    ground.pump.assign(ground.partitions)
+    gate.asked[0].set_result(None)
+    ground.turn(20)
+    assert ground.values() == []
+    gate.asked[1].set_result(None)
+    ground.turn_until(lambda: len(ground.values()) == 50)
+
+
+def test_a_long_stop_for_room_does_not_open_a_gate(make: Callable[..., Ground]) -> None:
+    gate = HandGate()
+    ground = make(records=100, gate=gate)
+    ground.send(50)
+    ground.pump.assign(ground.partitions)
+    ground.credit.take(100, size_bytes=0)
+    ground.turn(PAUSED_AFTER_TURNS)
+    ground.credit.give(100, size_bytes=0)
+    ground.turn(20)
+    assert ground.values() == []
+    gate.asked[0].set_result(None)
+    ground.turn_until(lambda: len(ground.values()) == 50)
