@@ -11,16 +11,23 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 ARGS ?=
 
-.PHONY: help test unit lint types format demo bench clean
+.PHONY: help test unit test-integrations test-rollouts lint types format demo bench bench-swap clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: lint types ## everything that CI runs: lint, types, and the tests on a real Kafka
 	$(BIN)/python -m pytest $(ARGS)
 
 unit: $(INSTALLED) ## the tests that need no Kafka
-	$(BIN)/python -m pytest -m "not broker and not cuda and not docker" $(ARGS)
+	$(BIN)/python -m pytest -m "not broker and not cuda and not docker and not integrations and not rollouts_full" $(ARGS)
+
+test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each is installed and started
+	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,integrations]'
+	$(BIN)/python -m pytest -m integrations tests/integrations $(ARGS)
+
+test-rollouts: $(INSTALLED) ## all rollouts under load on a real Kafka: every bad version and fault, 1,000 swaps
+	$(BIN)/python -m pytest -m rollouts_full tests/end_to_end $(ARGS)
 
 lint: $(INSTALLED) ## ruff: rules and format
 	$(BIN)/ruff check
@@ -38,6 +45,10 @@ demo: $(INSTALLED) ## score a stream in this process: no Kafka, no GPU, no Docke
 
 bench: $(INSTALLED) ## the worker against the plainest loop, on a real Kafka
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-swap: $(INSTALLED) ## latency while versions of 100 MB swap, and between swaps, on a real Kafka
+	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	$(BIN)/python benchmarks/swap.py $(ARGS)
 
 clean: ## remove what the other targets made
 	rm -rf .venv .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

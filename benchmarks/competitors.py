@@ -25,6 +25,8 @@ class Task:
     source: str
     output: str
     dead_letter: str
+    control: str
+    status: str
     group: str
     batch: int
     repository: Path
@@ -59,6 +61,8 @@ def worker(task: Task) -> Start:
         "topics.input": task.source,
         "topics.output": task.output,
         "topics.dead_letter": task.dead_letter,
+        "topics.control": task.control,
+        "topics.status": task.status,
         "model.repository": task.repository,
         "model.device": "cpu",
         "batching.max_batch_size": task.batch,

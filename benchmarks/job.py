@@ -34,7 +34,7 @@ def load_topic(bootstrap_servers: str, topic: str, *, events: int, say: Callable
     generator = np.random.default_rng(0)
     for start in range(0, events, CHUNK):
         count = min(CHUNK, events - start)
-        for number, value in enumerate(encoder.encode(_events(start, count, generator)), start):
+        for number, value in enumerate(encoder.encode(make_events(start, count, generator)), start):
             producer.produce(topic, value, b"entity-%d" % (number % ENTITIES))
         producer.poll(0)
         if start % 100_000 == 0:
@@ -43,7 +43,7 @@ def load_topic(bootstrap_servers: str, topic: str, *, events: int, say: Callable
     producer.flush()
 
 
-def _events(start: int, count: int, generator: np.random.Generator) -> pa.RecordBatch:
+def make_events(start: int, count: int, generator: np.random.Generator) -> pa.RecordBatch:
     schema = EVENT.arrow_schema
     offsets = pa.array(np.arange(0, (count + 1) * FEATURES, FEATURES, dtype=np.int32))
     columns = [

@@ -104,7 +104,7 @@ def speed_text(rows: Sequence[Row], *, about: Mapping[str, str], events: int, co
         "|---|---|---|---|---|---|---|",
         *map(_line, sorted(rows, key=lambda one: one.batch)),
         "",
-        _origin(about, command),
+        origin(about, command),
     ]
     return "\n".join(lines)
 
@@ -131,17 +131,18 @@ def memory_text(found: Memory, *, about: Mapping[str, str], command: str) -> str
     return (
         f"{found.events:,} events wait in 4 partitions, batches of {found.batch}. Resident memory of the worker: "
         f"{found.first_mb:.0f} MB at the first prediction, {found.peak_mb:.0f} MB at most, {found.last_mb:.0f} MB at "
-        f"the last.\n\n{_origin(about, command)}"
+        f"the last.\n\n{origin(about, command)}"
     )
 
 
-def _origin(about: Mapping[str, str], command: str) -> str:
+def origin(about: Mapping[str, str], command: str) -> str:
+    """Return what figures were taken on and how to take them again."""
     return f"{', '.join(f'{name} {value}' for name, value in about.items())}; repeat with `{command}`."
 
 
-def write_document(path: Path, part: str, *, text: str) -> None:
+def write_document(path: Path, part: str, *, text: str, script: str = "run.py") -> None:
     """Put `text` between the marks of `part` in a document. Raises ValueError when they are missing."""
-    begin, end = f"<!-- {part}: written by benchmarks/run.py -->", f"<!-- end of {part} -->"
+    begin, end = f"<!-- {part}: written by benchmarks/{script} -->", f"<!-- end of {part} -->"
     document = path.read_text(encoding="utf-8")
     start, stop = document.index(begin) + len(begin), document.index(end)
     path.write_text(f"{document[:start]}\n\n{text}\n\n{document[stop:]}", encoding="utf-8")

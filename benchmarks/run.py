@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
 PARTITIONS = 4
+FOR_EVER = -1
 MEMORY_BATCH = 512
 BUSY_SAMPLE_S = 2.0
 BUSY_PERCENT = 10.0
@@ -99,6 +100,13 @@ def topics_of(bootstrap_servers: str) -> Iterator[Topics]:
         topics.delete_all()
 
 
+def create_control(topics: Topics) -> str:
+    """Make a control topic as a worker wants it, and return its name."""
+    return topics.create(
+        "bench-control", partitions=1, cleanup_policy="delete", retention_ms=FOR_EVER, retention_bytes=FOR_EVER
+    )
+
+
 def measure(name: str, batch: int, ground: Ground) -> Figures:
     """Run one competitor once."""
     with topics_of(ground.bootstrap_servers) as topics:
@@ -108,6 +116,8 @@ def measure(name: str, batch: int, ground: Ground) -> Figures:
             ground.source,
             output=output,
             dead_letter=topics.create("bench-dead", partitions=1),
+            control=create_control(topics),
+            status=topics.create("bench-status", partitions=1),
             group=topics.name("bench"),
             batch=batch,
             repository=ground.repository,

@@ -48,29 +48,19 @@ class Note:
     text: str
 
 
-SWAP: Final = "versions that are swapped while the worker runs"
 LIMIT: Final = "the limit on dead letters"
 
 # A test holds this against the package: nothing there reads one of these, and everything else is read.
 LATER: Final = (
-    Note("model.keep_previous_s", SWAP),
-    Note("model.load_timeout_s", SWAP),
-    Note("model.load_memory_limit_bytes", SWAP),
     Note("model.trusted_keys", "signed rollouts"),
-    Note("model.device_memory_reserve_bytes", SWAP),
-    Note("model.allowed_uri_prefixes", "rollouts that name a URI"),
     Note("delivery.transaction_timeout_ms", "exactly once"),
     Note("delivery.dead_letter_limit.max_ratio", LIMIT),
     Note("delivery.dead_letter_limit.min_records", LIMIT),
     Note("delivery.dead_letter_limit.window_s", LIMIT),
 )
-_ONLY_MADE: Final = "`stream-infer topics create` makes the topic; the worker neither reads nor writes it"
 PARTLY: Final = (
-    Note("topics.control", _ONLY_MADE),
-    Note("topics.status", _ONLY_MADE),
-    Note("topics.retry", _ONLY_MADE),
-    Note("model.repository", "a folder or a `file:///` URL; with another URL the worker ends with one sentence"),
-    Note("model.cache_directory", "only `stream-infer demo` keeps something there"),
+    Note("topics.retry", "`stream-infer topics create` makes the topic; the worker neither reads nor writes it"),
+    Note("model.cache_directory", "compiled graphs are not kept there"),
 )
 
 

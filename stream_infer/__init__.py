@@ -12,10 +12,14 @@ The folder reads as the path of the data; imports point from the end of this lis
     avro/         bytes to columns and back: framing, schemas, a fast decoder and the reference
     model/        one model version's life: manifest, repository, load, run
     pipeline/     the data's path, a file a step: decode, batch, infer, encode, produce, commit, reject
+    rollout/      which version should serve: control records, what to do about them, canaries, an operator's words
     transport/    bytes from Kafka and to it: the Faust plug-in, the consumer thread, rebalances
     web/          probes and the metrics page
     scoring       the steps of the path, put together from the settings
-    app           the one place that wires everything; Faust finds `app` here
+    loading       a version from where it lies to the compute thread's door, on a thread of its own
+    steering      what follows the control topic and tells the status topic, on a thread of its own
+    worker        one scoring worker: its threads, its state, why it stopped
+    app           the worker inside a Faust app; Faust finds `app` here
 
     demo/         the main job on real rows, on a broker inside the process
     cli/          the command `stream-infer`, a file a command group

@@ -79,6 +79,8 @@ class Metrics:
         self.stage_seconds = self._histogram(
             "stage_duration_seconds", "Time a batch took.", DURATION_BUCKETS_S, "stage"
         )
+        self.control_messages_total = self._counter("control_messages", "Control records read.", "outcome")
+        self.swaps_total = self._counter("model_swaps", "Changes of what serves, wanted and refused.", "outcome")
         self.latency_seconds = LatencyHistogram(
             "stream_infer_end_to_end_latency_seconds", "From the record's timestamp to its prediction's hand-over."
         )

@@ -6,6 +6,7 @@ Positions are kept as runs: neighbouring rows that came from one partition.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -125,6 +126,27 @@ class Records:
             arrived_s=self.arrived_s,
         )
 
+    def take(self, rows: NDArray[np.intp]) -> "Records":
+        """Return these rows, renumbered, in the order given; neighbours of one partition and epoch are one run.
+
+        The order must leave the offsets of a partition ascending.
+        """
+        numbers = self.run_numbers()[rows]
+        chosen = rows.tolist()
+        return Records(
+            runs=tuple(_joined(self.runs, numbers)),
+            offsets=self.offsets[rows],
+            timestamps_ms=[self.timestamps_ms[row] for row in chosen],
+            keys=[self.keys[row] for row in chosen],
+            values=[self.values[row] for row in chosen],
+            headers=[self.headers[row] for row in chosen] if self.headers else None,
+            arrived_s=self.arrived_s,
+        )
+
+    def run_numbers(self) -> NDArray[np.intp]:
+        """Return for each row the index of its run in `runs`."""
+        return np.repeat(np.arange(len(self.runs)), np.array([len(run) for run in self.runs], dtype=np.intp))
+
     def position(self, row: int) -> tuple[Partition, int]:
         """Return the partition and the offset of one row."""
         run = next(run for run in self.runs if run.start <= row < run.stop)
@@ -155,6 +177,17 @@ def _renumbered(runs: Iterable[Run]) -> Iterator[Run]:
     for run in runs:
         yield run.shift(start - run.start)
         start += len(run)
+
+
+def _joined(runs: Sequence[Run], numbers: NDArray[np.intp]) -> Iterator[Run]:
+    """Return the runs of rows that lay in `runs[numbers[row]]` before."""
+    first_of: dict[tuple[Partition, int], int] = {}
+    same = [first_of.setdefault((run.source, run.epoch), number) for number, run in enumerate(runs)]
+    origins = np.array(same, dtype=np.intp)[numbers]
+    edges = [0, *(np.flatnonzero(np.diff(origins)) + 1).tolist(), len(origins)]
+    for start, stop in pairwise(edges):
+        if stop > start:
+            yield replace(runs[int(origins[start])], start=start, stop=stop)
 
 
 def _shifted_runs(parts: Sequence[Records]) -> Iterator[Run]:

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from stream_infer.avro import (
@@ -18,11 +19,12 @@ from stream_infer.avro import (
 from stream_infer.clock import Clock
 from stream_infer.errors import Stop, WrongUse
 from stream_infer.metrics import Metrics
-from stream_infer.model import LoadedVersion, ModelSlot, find_version, limit_threads, load_version, open_device
+from stream_infer.model import InferenceFailed, LoadedVersion, ModelSlot, limit_threads
+from stream_infer.pipeline import inbox as told
+from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.commit import AtLeastOnce
 from stream_infer.pipeline.decode import KeyReader
 from stream_infer.pipeline.encode import PredictionEncoder, key_column
-from stream_infer.pipeline.inbox import Inbox
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.ports import OutputProducer, PositionCommitter
 from stream_infer.pipeline.produce import Predictions
@@ -40,7 +42,7 @@ MILLISECONDS = 1000.0
 class Surroundings:
     """What a scorer is tied to: the other threads, the output, the time, the metrics."""
 
-    inbox: Inbox
+    inbox: told.Inbox
     producer: OutputProducer
     committer: PositionCommitter
     give: Callable[[int, int], None]
@@ -48,36 +50,47 @@ class Surroundings:
     metrics: Metrics
 
 
-def load_model(settings: Settings) -> LoadedVersion:
-    """Find, check, load and warm the version that the settings name, on the calling thread."""
-    model = settings.model
+def set_threads() -> None:
+    """Set how many threads torch uses for one operation, for the whole process."""
     threads = limit_threads(cores=len(os.sched_getaffinity(0)), chosen=os.environ.get("OMP_NUM_THREADS"))
     log.info("torch uses %d threads for an operation", threads)
-    found = find_version(model.repository, model.name, version=model.version)
-    log.info("loading model %s version %s from %s", found.name, found.version, found.path)
-    version = load_version(
-        found.path,
-        device=open_device(model.device),
-        batch_size=settings.batching.max_batch_size,
-        allow_code_formats=model.allow_code_formats,
-    )
-    log.info("model %s version %s is ready, digest %s", version.name, version.version, version.digest)
-    return version
+
+
+def first_serving(inbox: told.Inbox, *, batch_size: int) -> told.Serve:
+    """Do what is asked before anything is scored, until it is said what serves; on the compute thread.
+
+    Warm calls are made at every size up to `batch_size`: nobody waits for an answer yet.
+    """
+    while True:
+        match inbox.get(None):
+            case told.Warm(version, answer):
+                _warm(version, answer, batch_size=batch_size)
+            case told.Release(version, answer):
+                version.release()
+                told.reply(answer, None)
+            case told.Serve() as first:
+                return first
+
+
+def _warm(version: LoadedVersion, answer: "Future[None]", *, batch_size: int) -> None:
+    try:
+        for size in version.warm_sizes(batch_size, batch_size):
+            version.warm(size)
+    except InferenceFailed as error:
+        told.refuse(answer, error)
+    else:
+        told.reply(answer, None)
 
 
 def make_scorer(settings: Settings, slot: ModelSlot, around: Surroundings) -> Scorer:
-    """Return a scorer for the version in `slot`; raises `Stop` when schemas, settings and model do not fit."""
+    """Return a scorer for what serves in `slot`; raises `Stop` when schemas, settings and model do not fit."""
     codec = Codec(settings, load_schema(settings.schemas.input), around.clock)
-    with slot.lease() as version:
-        needed = needed_fields(settings, version, codec.reader)
     ledger = Ledger()
     steps = Steps(
-        decoder=codec.decoder(needed),
+        decoder_for=Decoders(settings, codec),
         keys=codec.key_readers(),
         slot=slot,
-        encoder=codec.prediction_encoder(),
-        predictions=Predictions(settings.topics.output, producer=around.producer),
-        dead_letters=DeadLetters(settings.topics.dead_letter, producer=around.producer),
+        answers=_answers(settings, codec, around),
         commit=_commit(settings, ledger, around),
     )
     return Scorer(
@@ -88,6 +101,29 @@ def make_scorer(settings: Settings, slot: ModelSlot, around: Surroundings) -> Sc
         clock=around.clock,
         metrics=around.metrics,
     )
+
+
+class Decoders:
+    """The decoder of everything that any version so far reads; made anew only when one reads more.
+
+    A version's fields stay when it goes: the next one most likely reads them too.
+    """
+
+    def __init__(self, settings: Settings, codec: "Codec") -> None:
+        self._settings = settings
+        self._codec = codec
+        self._needed: frozenset[str] = frozenset()
+        self._decoder: Decoder | None = None
+
+    def __call__(self, versions: Sequence[LoadedVersion]) -> Decoder:
+        """Return a decoder for these versions too; raises `Stop` for a field that the schema does not have."""
+        reader = self._codec.reader
+        new = {name for version in versions for name in needed_fields(self._settings, version, reader)}
+        if self._decoder is None or not new <= self._needed:
+            needed = self._needed | new
+            ordered = tuple(field.name for field in reader.fields if field.name in needed)
+            self._decoder, self._needed = self._codec.decoder(ordered), needed
+        return self._decoder
 
 
 def needed_fields(settings: Settings, version: LoadedVersion, reader: AvroSchema) -> tuple[str, ...]:
@@ -103,6 +139,16 @@ def needed_fields(settings: Settings, version: LoadedVersion, reader: AvroSchema
             raise Stop(message) from error
     tops = {path.split(".")[0] for path in wanted}
     return tuple(field.name for field in reader.fields if field.name in tops)
+
+
+def _answers(settings: Settings, codec: "Codec", around: Surroundings) -> Answers:
+    return Answers(
+        codec.prediction_encoder(),
+        predictions=Predictions(settings.topics.output, producer=around.producer),
+        dead_letters=DeadLetters(settings.topics.dead_letter, producer=around.producer),
+        clock=around.clock,
+        metrics=around.metrics,
+    )
 
 
 def _limits(settings: Settings, around: Surroundings) -> Limits:

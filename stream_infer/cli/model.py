@@ -68,12 +68,12 @@ def verify(
 def list_(
     common: CommonOptions,
     *,
-    repository: Annotated[str | None, typer.Option(help="Folder of the models; else model.repository.")] = None,
+    repository: Annotated[str | None, typer.Option(help="Folder or URL of the models; else model.repository.")] = None,
 ) -> None:
-    """List the versions in the repository, a line each: model, version, folder."""
+    """List the versions in the repository, a line each: model, version, folder or URL."""
     location = repository or common.load().settings.model.repository
     for found in list_versions(open_repository(location)):
-        typer.echo(f"{found.name}\t{found.version}\t{found.path}")
+        typer.echo(f"{found.name}\t{found.version}\t{found.location}")
 
 
 def _outputs(task: str | None, activation: str, labels: str | None) -> dict[str, Any]:

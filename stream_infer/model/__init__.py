@@ -7,7 +7,7 @@ outputs     scores and their meaning          scored      the value that travels
 device      CPU, and what a device is         cuda        NVIDIA devices
 version     prepare, launch, wait             load        a folder to a version that was tried
 golden      samples with expected scores      package     a folder from an artifact
-slot        the version that serves
+serving     the versions that serve           slot        lease and swap them
 """
 
 from stream_infer.model.device import Device, limit_threads, open_device
@@ -15,11 +15,13 @@ from stream_infer.model.load import load_version
 from stream_infer.model.manifest import Manifest
 from stream_infer.model.repository import VersionDirectory, find_version
 from stream_infer.model.scored import Scored
+from stream_infer.model.serving import Guard, Router, Serving, Variant
 from stream_infer.model.slot import ModelSlot
 from stream_infer.model.version import InferenceFailed, LoadedVersion, OutOfDeviceMemory, Pending, Prepared
 
 __all__ = [
     "Device",
+    "Guard",
     "InferenceFailed",
     "LoadedVersion",
     "Manifest",
@@ -27,7 +29,10 @@ __all__ = [
     "OutOfDeviceMemory",
     "Pending",
     "Prepared",
+    "Router",
     "Scored",
+    "Serving",
+    "Variant",
     "VersionDirectory",
     "find_version",
     "limit_threads",

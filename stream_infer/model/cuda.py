@@ -65,6 +65,12 @@ class CudaDevice:
         """Wait for the whole device."""
         torch.cuda.synchronize(self.torch_device)
 
+    def free_memory_bytes(self) -> int:
+        """Return what the driver has free, and what torch holds of it without use."""
+        free, _ = torch.cuda.mem_get_info(self.torch_device)
+        held = torch.cuda.memory_reserved(self.torch_device) - torch.cuda.memory_allocated(self.torch_device)
+        return int(free + held)
+
 
 @dataclass(frozen=True, slots=True)
 class MatmulPrecision:

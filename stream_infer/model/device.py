@@ -70,6 +70,10 @@ class Device(Protocol):
         """Wait for all work given to the device so far, such as the copying of weights."""
         ...
 
+    def free_memory_bytes(self) -> int | None:
+        """Return how much of the device's own memory is free; None where it has none of its own."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Landed:
@@ -101,6 +105,10 @@ class CpuDevice:
 
     def settle(self) -> None:
         """Return at once: nothing is ever under way."""
+
+    def free_memory_bytes(self) -> int | None:
+        """Return None: host memory is not the device's own."""
+        return None
 
 
 def limit_threads(*, cores: int, chosen: str | None) -> int:

@@ -17,7 +17,8 @@ from stream_infer.model.inputs import example_inputs
 from stream_infer.model.manifest import MANIFEST_NAME, Manifest, digest_of, parse_manifest, read_manifest_bytes
 from stream_infer.model.outputs import Activated, check_width
 from stream_infer.model.repository import VersionDirectory
-from stream_infer.model.version import InferenceFailed, LoadedVersion, Rowbound
+from stream_infer.model.version import WARM_CALLS, Facts, InferenceFailed, LoadedVersion, Rowbound
+from stream_infer.model.weights import Weights
 
 Report = Callable[[str], None]
 
@@ -31,11 +32,13 @@ def load_version(
     batch_size: int,
     allow_code_formats: bool = True,
     report: Report | None = None,
+    facts: Facts | None = None,
 ) -> LoadedVersion:
     """Return a version, loaded and tried at one row and at `batch_size`, or at the largest batch it takes below that.
 
     A plain path is `.../<name>/<version>`. Every listed file is checked before any is used. `report` is told of each
-    check that passed, one sentence each. Raises Stop with one sentence that names what is wrong.
+    check that passed, one sentence each. With `facts`, which an earlier try found out, the model is not called, unless
+    it must be compiled. Raises Stop with one sentence that names what is wrong.
     """
     found = where if isinstance(where, VersionDirectory) else _named(where)
     say = report or _say_nothing
@@ -45,9 +48,11 @@ def load_version(
     say(f"files: {len(files)} with the size and sha256 that model.yaml says; its digest is {digest_of(content)}")
     network = _load_network(files[manifest.artifact], manifest, device=device, allow_code=allow_code_formats)
     say(f"load: {manifest.artifact} as {manifest.format} on {device.torch_device}")
-    version = _try(
-        _assemble(found, network, manifest=manifest, digest=digest_of(content), device=device), batch_size, say
-    )
+    version = _assemble(found, network, manifest=manifest, digest=digest_of(content), device=device)
+    if facts is not None:
+        _compile(version, batch_size)
+        return replace(version, width=facts.width, writes_inputs=facts.writes_inputs)
+    version = _try(version, batch_size, say)
     if manifest.golden is not None:
         say(golden.check(version, files[manifest.golden], batch_size=batch_size))
     return version
@@ -56,14 +61,16 @@ def load_version(
 def _assemble(
     found: VersionDirectory, network: Network, *, manifest: Manifest, digest: str, device: Device
 ) -> LoadedVersion:
+    weights = Weights(network.call, _make_call(network, manifest, device=device))
     return LoadedVersion(
         name=found.name,
         version=found.version,
         digest=digest,
         manifest=manifest,
         device=device,
-        call=_make_call(network, manifest, device=device),
+        call=weights.call,
         bound=_bound(network, manifest),
+        weights=weights,
         precision=_NARROW.get(manifest.precision),
     )
 
@@ -128,10 +135,31 @@ def _make_call(network: Network, manifest: Manifest, *, device: Device) -> Call:
     return cuda.MatmulPrecision(call, tf32=manifest.precision == "tf32")
 
 
+def _sizes(version: LoadedVersion, batch_size: int) -> list[int]:
+    largest = min(batch_size, version.max_batch_size or batch_size)
+    return sorted({1, largest, *(size for size in version.allowed_batch_sizes if size <= largest)})
+
+
+def _compile(version: LoadedVersion, batch_size: int) -> None:
+    """Have the compiler look at every size here and now, so that no live batch waits while it does."""
+    if version.manifest.compile != "inductor":
+        return
+    try:
+        with torch.inference_mode():
+            for rows in _sizes(version, batch_size):
+                tensors = example_inputs(
+                    version.manifest.inputs, version.bound.padded(rows), precision=version.precision
+                )
+                # Not with the device's own streams: they belong to the thread that launches.
+                version.call(*(tensor.to(version.device.torch_device) for tensor in tensors))
+        version.device.settle()
+    except Exception as error:  # whatever the model's code or the compiler raises
+        raise Stop(str(version.failure(error, rows=1))) from error
+
+
 def _try(version: LoadedVersion, batch_size: int, say: Report) -> LoadedVersion:
     """Call the model at the sizes it will meet; return the version with what that showed."""
-    largest = min(batch_size, version.max_batch_size or batch_size)
-    sizes = sorted({1, largest, *(size for size in version.allowed_batch_sizes if size <= largest)})
+    sizes = _sizes(version, batch_size)
     width = 0
     writes = False
     for rows in sizes:
@@ -147,7 +175,8 @@ def _try_size(version: LoadedVersion, rows: int) -> tuple[int, bool]:
     """Return how many numbers a row the model gives, and whether it wrote to its inputs."""
     tensors = example_inputs(version.manifest.inputs, version.bound.padded(rows), precision=version.precision)
     try:
-        version.warm(rows)
+        for _ in range(WARM_CALLS):
+            version.warm(rows)
         with torch.inference_mode():
             output = version.device.launch(version.call, version.device.stage(tensors)).result()
     except InferenceFailed as error:

@@ -8,16 +8,29 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from stream_infer.errors import Reject, StreamInferError
+from stream_infer.errors import Reject, Stop, StreamInferError
 from stream_infer.model.device import Call, Device, Flight, Landed
 from stream_infer.model.formats.network import cause
 from stream_infer.model.inputs import example_inputs, pad, read_inputs
 from stream_infer.model.manifest import Manifest
 from stream_infer.model.outputs import score
 from stream_infer.model.scored import Scored
+from stream_infer.model.weights import Weights
 
 # TorchScript optimises in its second call, and a CUDA graph is captured in its first.
 WARM_CALLS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What only a call shows: numbers that the model gives a row, whether it writes to its inputs, memory it took.
+
+    `peak_memory_bytes` is the most that loading and calling it took, of the device it was on.
+    """
+
+    width: int
+    writes_inputs: bool
+    peak_memory_bytes: int
 
 
 class InferenceFailed(StreamInferError):
@@ -100,9 +113,15 @@ class LoadedVersion:
     device: Device
     call: Call
     bound: Rowbound
+    weights: Weights
     width: int = 0
     precision: torch.dtype | None = None
     writes_inputs: bool = False
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the weights; 0 once they are released."""
+        return self.weights.size_bytes
 
     @property
     def max_batch_size(self) -> int | None:
@@ -144,13 +163,29 @@ class LoadedVersion:
         return Pending(self._launch(prepared.tensors, len(prepared.rows)), rows=len(prepared.rows), version=self)
 
     def warm(self, batch_size: int) -> None:
-        """Call the model on zeros at the size that a batch of `batch_size` is padded to, and wait for it.
+        """Call the model once on zeros at the size that a batch of `batch_size` is padded to, and wait for it.
 
         Belongs on the thread that launches: CUDA and TorchScript keep state per thread. Raises as `launch` does.
         """
         tensors = example_inputs(self.manifest.inputs, self.bound.padded(batch_size), precision=self.precision)
-        for _ in range(WARM_CALLS):
-            Pending(self._launch(tensors, batch_size), rows=batch_size, version=self).result()
+        Pending(self._launch(tensors, batch_size), rows=batch_size, version=self).result()
+
+    def warm_sizes(self, batch_size: int, live_rows: int) -> tuple[int, ...]:
+        """Return the calls of `warm` to make, in order, before this version serves batches of up to `batch_size`.
+
+        CUDA chooses kernels and captures graphs for each size. A processor needs none of that, and a call there holds
+        up the live version: none is larger than its last batch, of `live_rows`.
+        """
+        largest = min(batch_size, self.max_batch_size or batch_size)
+        if self.device.torch_device.type == "cpu":
+            sizes = {1, max(1, min(live_rows, largest))}
+        else:
+            sizes = {1, largest, *(size for size in self.allowed_batch_sizes if size <= largest)}
+        return tuple(size for size in sorted(sizes) for _ in range(WARM_CALLS))
+
+    def release(self) -> None:
+        """Give the memory back, whoever still holds this object; calls raise Stop from now on."""
+        self.weights.release()
 
     def failure(self, error: Exception, *, rows: int) -> InferenceFailed:
         """Return the error that says what the model raised for a batch of `rows`."""
@@ -158,6 +193,8 @@ class LoadedVersion:
         return kind(f"model {self.name} version {self.version} failed on a batch of {rows}: {cause(error)}")
 
     def _launch(self, tensors: tuple[torch.Tensor, ...], rows: int) -> Flight:
+        if self.weights.is_released:
+            raise Stop(f"model {self.name} version {self.version} was released and is called, expected another one")
         if not rows:
             return Landed(torch.empty((0, self.width)))
         try:

@@ -48,6 +48,10 @@ class Batcher:
             self._pending.append(records)
             self._count += len(records)
 
+    def oldest_s(self) -> float | None:
+        """Return the monotonic time at which the oldest record arrived; None when nothing waits."""
+        return self._pending[0].arrived_s if self._pending else None
+
     def due_s(self) -> float | None:
         """Return the monotonic time at which the oldest record has waited long enough; None when nothing waits."""
         return self._pending[0].arrived_s + self._max_queue_delay_s if self._pending else None
@@ -60,6 +64,13 @@ class Batcher:
         if due_s is None or (now_s < due_s and not drain):
             return None
         return Batch(self._cut(self._count), Trigger.DRAIN if drain else Trigger.DELAY)
+
+    def take_all(self) -> list[Records]:
+        """Take everything out, in arrival order."""
+        waiting, cursor = list(self._pending), self._cursor
+        self._pending.clear()
+        self._cursor = self._count = 0
+        return [waiting[0].slice(cursor, len(waiting[0])), *waiting[1:]] if waiting else []
 
     def _cut(self, size: int) -> Records:
         taken: list[Records] = []

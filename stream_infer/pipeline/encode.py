@@ -7,22 +7,14 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from stream_infer.avro import AvroSchema, Encoder, column, is_key_path, path_type
 from stream_infer.errors import Reason, Reject, Stage, Stop
 from stream_infer.model import Scored
 from stream_infer.pipeline.infer import Inferred
-from stream_infer.records import Records
 
 MICROS_PER_S: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """Under which desired state a batch was scored."""
-
-    revision: int
-    variant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +30,6 @@ class Encoded:
 class _Batch:
     inferred: Inferred
     scored: Scored
-    served: Served
     inferred_at_us: int
 
 
@@ -75,9 +66,9 @@ class PredictionEncoder:
         fills.update({name: _copy(name) for name in passthrough})
         self._fills = [self._fill(name, fills) for name in self._schema.names]
 
-    def encode(self, inferred: Inferred, scored: Scored, *, served: Served, now_s: float) -> Encoded:
+    def encode(self, inferred: Inferred, scored: Scored, *, now_s: float) -> Encoded:
         """Encode one batch and its scores; `now_s` is wall-clock seconds and becomes `inferred_at`."""
-        batch = _Batch(inferred, scored, served, int(now_s * MICROS_PER_S))
+        batch = _Batch(inferred, scored, int(now_s * MICROS_PER_S))
         arrays = [fill(batch) for fill in self._fills]
         rows = inferred.rows.tolist()
         try:
@@ -165,13 +156,8 @@ def _partitions(batch: _Batch) -> pa.Array:
     return pa.array(numbers[_run_of_rows(batch)])
 
 
-def _run_of_rows(batch: _Batch) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
-    return run_numbers(batch.inferred.records)[batch.inferred.rows]
-
-
-def run_numbers(records: Records) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
-    """Return for each row the index of its run in `records.runs`."""
-    return np.repeat(np.arange(len(records.runs)), [len(run) for run in records.runs])
+def _run_of_rows(batch: _Batch) -> NDArray[np.intp]:
+    return batch.inferred.records.run_numbers()[batch.inferred.rows]
 
 
 def _offsets(batch: _Batch) -> pa.Array:
@@ -183,11 +169,11 @@ def _score(read: Callable[[Scored], pa.Array]) -> Fill:
 
 
 _FILLS: Final[Mapping[str, Fill]] = {
-    "model_name": _version(lambda batch: batch.inferred.version.name),
-    "model_version": _version(lambda batch: batch.inferred.version.version),
-    "model_digest": _version(lambda batch: batch.inferred.version.digest),
-    "revision": _version(lambda batch: batch.served.revision),
-    "variant": _version(lambda batch: batch.served.variant),
+    "model_name": _version(lambda batch: batch.inferred.served.version.name),
+    "model_version": _version(lambda batch: batch.inferred.served.version.version),
+    "model_digest": _version(lambda batch: batch.inferred.served.version.digest),
+    "revision": _version(lambda batch: batch.inferred.served.revision),
+    "variant": _version(lambda batch: batch.inferred.served.variant),
     "inferred_at": _version(lambda batch: batch.inferred_at_us),
     "prediction": _score(Scored.prediction_column),
     "label": _score(Scored.label_column),

@@ -1,11 +1,18 @@
 """The seam between the threads: what the consumer thread and the event loop tell the compute thread."""
 
 import queue
+import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stream_infer.records import Assigned, Partition, Positions, Records
+
+if TYPE_CHECKING:
+    # The transport and the commands that use it import this module, and do without torch.
+    from stream_infer.model import LoadedVersion, Serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +76,97 @@ class CommitAnswered:
     offsets: Mapping[Partition, int]
 
 
-Message = Arrived | Begin | Forget | Settle | Drain | Handed | Acknowledged | CommitAnswered
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Call a version at the sizes that it will meet, between live batches; the answer comes after the last call.
+
+    It carries `InferenceFailed` when the version fails.
+    """
+
+    version: "LoadedVersion"
+    answer: "Future[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Score with other versions from the next batch on; answered when they serve."""
+
+    serving: "Serving"
+    answer: "Future[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Empty a version that serves no more, once its last batch and its last lease are over; then answer."""
+
+    version: "LoadedVersion"
+    answer: "Future[None]"
+
+
+Request = Settle | Drain | Warm | Serve | Release
+Message = Arrived | Begin | Forget | Handed | Acknowledged | CommitAnswered | Request
+Answer = TypeVar("Answer")
+
+
+def reply(answer: "Future[Answer]", result: Answer) -> None:
+    """Answer a request, unless it was refused or given up meanwhile."""
+    with suppress(InvalidStateError):
+        answer.set_result(result)
+
+
+def refuse(answer: "Future[Any]", reason: BaseException) -> None:
+    """Answer a request with why it was not done, unless it was answered or given up meanwhile."""
+    with suppress(InvalidStateError):
+        answer.set_exception(reason)
 
 
 class Inbox:
-    """A queue that ends: once closed, every request is refused with the reason instead of waiting for ever."""
+    """A queue that ends: once closed, every request is refused with the reason instead of waiting for ever.
+
+    That holds for requests that were taken out and not answered yet too.
+    """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._unanswered: list[Future[Any]] = []
         self._closed_by: BaseException | None = None
 
     def put(self, message: Message) -> None:
-        """Queue a message; after `close` a request is answered with the reason at once."""
+        """Queue a message; after `close` it is dropped."""
         self._queue.put(message)
         if self._closed_by is not None:
-            self._refuse_all(self._closed_by)
+            self._end(self._closed_by)
 
     def settle(self, sources: Sequence[Partition]) -> "Future[Positions]":
         """Ask for partitions to be settled."""
-        return self._ask(Settle(sources, Future()))
+        answer: Future[Positions] = Future()
+        self._ask(Settle(sources, answer))
+        return answer
 
     def drain(self) -> "Future[Positions]":
         """Ask for everything to be finished."""
-        return self._ask(Drain(Future()))
+        answer: Future[Positions] = Future()
+        self._ask(Drain(answer))
+        return answer
+
+    def warm(self, version: "LoadedVersion") -> "Future[None]":
+        """Ask for a version to be called at the sizes that it will meet; a cancelled answer ends the calls."""
+        answer: Future[None] = Future()
+        self._ask(Warm(version, answer))
+        return answer
+
+    def serve(self, serving: "Serving") -> "Future[None]":
+        """Ask for other versions to serve."""
+        answer: Future[None] = Future()
+        self._ask(Serve(serving, answer))
+        return answer
+
+    def release(self, version: "LoadedVersion") -> "Future[None]":
+        """Ask for a version's memory to be given back."""
+        answer: Future[None] = Future()
+        self._ask(Release(version, answer))
+        return answer
 
     def get(self, timeout_s: float | None) -> Message | None:
         """Return the next message; None when `timeout_s` (None: no limit) passed first."""
@@ -105,13 +180,17 @@ class Inbox:
     def close(self, reason: BaseException) -> None:
         """Refuse all requests from now on: the compute thread has ended."""
         self._closed_by = reason
-        self._refuse_all(reason)
+        self._end(reason)
 
-    def _ask(self, request: Settle | Drain) -> "Future[Positions]":
+    def _ask(self, request: Request) -> None:
+        with self._lock:
+            self._unanswered = [*(one for one in self._unanswered if not one.done()), request.answer]
         self.put(request)
-        return request.answer
 
-    def _refuse_all(self, reason: BaseException) -> None:
-        while (message := self.get(0)) is not None:
-            if isinstance(message, Settle | Drain) and not message.answer.done():
-                message.answer.set_exception(reason)
+    def _end(self, reason: BaseException) -> None:
+        while self.get(0) is not None:
+            continue
+        with self._lock:
+            unanswered, self._unanswered = self._unanswered, []
+        for answer in unanswered:
+            refuse(answer, reason)

@@ -12,6 +12,10 @@ from stream_infer.errors import Reason, Reject, Stage, Stop
 from stream_infer.model import InferenceFailed, LoadedVersion, Scored
 
 
+class ModelBroken(Stop):
+    """The model answers for no record of a batch, so that it is not the records that are at fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Isolated:
     """Rows that could be scored, ascending, with their scores, and a refusal for every other row."""
@@ -24,7 +28,7 @@ class Isolated:
 def isolate(columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
     """Score a batch that failed whole in halves, and those in halves, down to single records.
 
-    Raises `Stop` when no record of the batch can be scored and the model also fails on zeros, or the batch had
+    Raises `ModelBroken` when no record of the batch can be scored and the model also fails on zeros, or the batch had
     several: then it is the model that is broken, and a broken model must not dead-letter a topic.
     """
     kept: list[NDArray[np.int64]] = []
@@ -55,7 +59,7 @@ def _stop_if_broken(version: LoadedVersion, rejects: list[Reject]) -> None:
         broken = True
     if broken:
         message = f"no record of a batch of {len(rejects)} could be scored, so none was committed: {rejects[0].message}"
-        raise Stop(message)
+        raise ModelBroken(message)
 
 
 def _join(parts: list[Scored]) -> Scored | None:

@@ -1,15 +1,65 @@
 """Positions: how far every owned partition is read, and how far it is done. Pure: fed with values, asked for values.
 
 One owner, the compute thread. What is committed is the last finished row + 1 of the unbroken run, never an offset
-that a rebalance or an acknowledgement brought.
+that a rebalance or an acknowledgement brought. While one batcher serves, rows are finished in the order in which they
+were read; a canary's rows overtake, and are remembered one by one until the run reaches them.
 """
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_infer.errors import Stop
 from stream_infer.records import Assigned, Partition, Position, Records, Run
+
+
+@dataclass(slots=True)
+class _Unfinished:
+    """Rows of one partition that are read and not finished: `reads` from row `cursor` of the first on.
+
+    `ahead` are offsets that were finished while an earlier row was not.
+    """
+
+    reads: deque[NDArray[np.int64]] = field(default_factory=deque)
+    cursor: int = 0
+    ahead: set[int] = field(default_factory=set)
+
+    def finish(self, offsets: NDArray[np.int64]) -> int | None:
+        """Finish rows; return the last offset of the unbroken run when that grew."""
+        if not self.ahead and self._are_next(offsets):
+            self._pass(len(offsets))
+            return int(offsets.item(-1))
+        self.ahead.update(offsets.tolist())
+        return self._pass_finished()
+
+    def _are_next(self, offsets: NDArray[np.int64]) -> bool:
+        """Whether these are the next rows of one read: all ascend, so that first, last and count tell."""
+        head, last = self.reads[0] if self.reads else offsets[:0], self.cursor + len(offsets) - 1
+        if last >= len(head) or head.item(self.cursor) != offsets.item(0):
+            return False
+        return bool(head.item(last) == offsets.item(-1))
+
+    def _pass_finished(self) -> int | None:
+        passed: int | None = None
+        while self.reads and self.ahead:
+            # No more rows than are ahead can be passed, however long the read is.
+            reachable = self.reads[0][self.cursor : self.cursor + len(self.ahead)].tolist()
+            unbroken = next((row for row, offset in enumerate(reachable) if offset not in self.ahead), len(reachable))
+            if not unbroken:
+                break
+            self.ahead.difference_update(reachable[:unbroken])
+            passed = reachable[unbroken - 1]
+            self._pass(unbroken)
+        return passed
+
+    def _pass(self, rows: int) -> None:
+        self.cursor += rows
+        if self.cursor == len(self.reads[0]):
+            self.reads.popleft()
+            self.cursor = 0
 
 
 @dataclass(slots=True)
@@ -18,6 +68,7 @@ class _Track:
     next_offset: int | None
     done: int | None = None
     committed: int | None = None
+    unfinished: _Unfinished = field(default_factory=_Unfinished)
     waiting: deque[int] = field(default_factory=deque)
     acked: set[int] = field(default_factory=set)
 
@@ -65,13 +116,20 @@ class Ledger:
                 message = f"{run.source} delivered offset {first} again: expected {track.next_offset} or later"
                 raise Stop(message)
             track.next_offset = int(records.offsets[run.stop - 1]) + 1
+            track.unfinished.reads.append(records.offsets[run.start : run.stop])
 
     def finish(self, records: Records) -> None:
-        """Note rows as done: each has been answered, dead-lettered or skipped by policy, in order."""
+        """Note rows that were read as done: each has been answered, dead-lettered or skipped by policy."""
         for run in records.runs:
             track = self._tracks.get(run.source)
             if track is not None and track.epoch == run.epoch:
-                track.done = int(records.offsets[run.stop - 1]) + 1
+                last = track.unfinished.finish(records.offsets[run.start : run.stop])
+                track.done = track.done if last is None else last + 1
+
+    def has_gaps(self, sources: Iterable[Partition]) -> bool:
+        """Whether rows of `sources` are done beyond the unbroken run: whoever reads on from there repeats them."""
+        tracks = (self._tracks.get(source) for source in sources)
+        return any(track is not None and track.unfinished.ahead for track in tracks)
 
     def deliver(self, source: Partition, *, epoch: int, offsets: Iterable[int]) -> None:
         """Note records handed to an agent of the user's own, which acknowledges them one by one."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stream_infer.errors import Reason, Reject, Stage
-from stream_infer.pipeline.encode import Encoded, run_numbers
+from stream_infer.pipeline.encode import Encoded
 from stream_infer.pipeline.ports import Outgoing, OutputProducer
 from stream_infer.records import Records
 
@@ -39,6 +39,6 @@ class Predictions:
             run.source.partition if ours and self._producer.partition_count(run.source.topic) == ours else -1
             for run in records.runs
         ]
-        run_of_row = run_numbers(records).tolist()
+        run_of_row = records.run_numbers().tolist()
         pairs = zip(keys, rows, strict=True)
         return [numbers[run_of_row[row]] if key is None else -1 for key, row in pairs]

@@ -1,49 +1,48 @@
-"""The path of a batch, top to bottom: arrived, cut, decoded, launched, collected, encoded, produced, committed.
+"""The path of a batch, top to bottom: arrived, cut, decoded, launched, collected, answered, committed.
 
 One thread runs all of it, because with small models the hops between threads cost more than they hide. While a batch
-is on the device the next one is decoded, up to `max_concurrent_batches`.
+is on the device the next one is decoded, up to `max_concurrent_batches`. What serves changes between two batches, and
+only here.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from stream_infer.clock import Clock
-from stream_infer.errors import Reject, Retry, Stop
+from stream_infer.errors import Retry, Stop
 from stream_infer.metrics import Metrics
-from stream_infer.model import ModelSlot
+from stream_infer.model import LoadedVersion, ModelSlot
+from stream_infer.model.serving import Guard, Serving, Variant
 from stream_infer.pipeline import inbox as told
-from stream_infer.pipeline.batch import Batcher
+from stream_infer.pipeline.answer import Answers
+from stream_infer.pipeline.calls import CallWatch
 from stream_infer.pipeline.commit import NEVER, AtLeastOnce
 from stream_infer.pipeline.decode import BatchDecoder, KeyReader, decode
-from stream_infer.pipeline.encode import PredictionEncoder, Served
-from stream_infer.pipeline.infer import Inferred, Launched, collect, launch
+from stream_infer.pipeline.held import Held
+from stream_infer.pipeline.infer import Inferred, Launched, Served, abandon, collect, launch
+from stream_infer.pipeline.isolate import ModelBroken
+from stream_infer.pipeline.lanes import Dealt, Lanes
 from stream_infer.pipeline.ledger import Ledger
-from stream_infer.pipeline.produce import Predictions
-from stream_infer.pipeline.reject import DeadLetters
-from stream_infer.records import Records
+from stream_infer.pipeline.standby import Standby
+from stream_infer.records import Partition, Records
 
 log = logging.getLogger(__name__)
-
-RETRY_FIRST_S: Final = 0.1
-RETRY_LAST_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps of the path, ready to use."""
+    """The steps of the path, ready to use.
 
-    decoder: BatchDecoder
+    `decoder_for` returns a decoder of the fields that these versions read, and all that it was asked for before; it
+    raises `Stop` for a field that the schema does not have.
+    """
+
+    decoder_for: Callable[[Sequence[LoadedVersion]], BatchDecoder]
     keys: Mapping[str, KeyReader]
     slot: ModelSlot
-    encoder: PredictionEncoder
-    predictions: Predictions
-    dead_letters: DeadLetters
+    answers: Answers
     commit: AtLeastOnce
 
 
@@ -59,52 +58,61 @@ class Limits:
 
 
 class Scorer:
-    """Turns what the inbox tells into predictions and positions. Every method runs on the compute thread.
-
-    `calling_since_s` is the monotonic time at which a model call began that is not over, None between calls; any
-    thread may read it.
-    """
+    """Turns what the inbox tells into predictions and positions. Every method runs on the compute thread."""
 
     def __init__(
         self, steps: Steps, *, ledger: Ledger, inbox: told.Inbox, limits: Limits, clock: Clock, metrics: Metrics
     ) -> None:
         self._steps = steps
+        self._slot = steps.slot
         self._ledger = ledger
         self._inbox = inbox
         self._limits = limits
         self._clock = clock
         self._metrics = metrics
-        self._batcher = Batcher(max_queue_delay_s=limits.max_queue_delay_s)
+        self._watch = CallWatch(clock)
+        self._standby = Standby(self._watch)
+        self._decoder = steps.decoder_for(self._slot.serving.versions)
+        self._lanes = Lanes(
+            self._slot.serving, max_batch_size=limits.max_batch_size, max_queue_delay_s=limits.max_queue_delay_s
+        )
         self._in_flight: deque[Launched] = deque()
-        self._held: Records | None = None
-        self._retry_s = RETRY_FIRST_S
-        self._retry_at_s = 0.0
+        self._held = Held()
         self._expected = 0
-        self._served = Served(revision=0, variant="stable")
+        self._live_rows = limits.max_batch_size
         self.ended = False
-        self.calling_since_s: float | None = None
+
+    @property
+    def calling_since_s(self) -> float | None:
+        """Monotonic time at which a model call began that is not over, None between calls; any thread may read it."""
+        return self._watch.since_s
 
     def turn(self) -> None:
-        """Hear everything that was told, then move at most one batch on, then commit when it is due."""
+        """Hear everything that was told, then move at most one batch on, then commit when it is due.
+
+        What versions on standby need is done after that, one call a turn, so that it never waits before a batch.
+        """
         message = self._inbox.get(self._wait_s())
         while message is not None and not self.ended:
             self._hear(message)
             message = self._inbox.get(0)
+        if self.ended:
+            return
         self._advance(drain=False)
+        self._standby.call_once()
+        self._standby.release_unused(self._is_used)
         self._steps.commit.commit_if_due(self._clock.monotonic_s())
 
     def _wait_s(self) -> float | None:
         """Return how long nothing needs to be done; None when only a message can change that."""
-        if self._in_flight:
+        standby_s = self._standby.wait_s()
+        if self._in_flight or not standby_s:
             return 0.0
-        if self._held is not None:
-            due_s = self._retry_at_s
-        elif len(self._batcher) >= self._max_batch_size():
-            return 0.0
-        else:
-            due_s = self._batcher.due_s() or NEVER
+        due_s = self._held.due_s() if self._held else self._lanes.due_s()
         due_s = min(due_s, self._steps.commit.due_s())
-        return None if due_s == NEVER else max(0.0, due_s - self._clock.monotonic_s())
+        wait_s = NEVER if due_s == NEVER else max(0.0, due_s - self._clock.monotonic_s())
+        wait_s = min(wait_s, standby_s)
+        return None if wait_s == NEVER else wait_s
 
     def _hear(self, message: told.Message) -> None:
         match message:
@@ -126,6 +134,34 @@ class Scorer:
                 self._steps.commit.note_progress(self._clock.monotonic_s())
             case told.CommitAnswered(offsets):
                 self._steps.commit.answered(offsets, now_s=self._clock.monotonic_s())
+            case told.Warm() | told.Serve() | told.Release():
+                self._steer(message)
+
+    def _steer(self, request: told.Warm | told.Serve | told.Release) -> None:
+        """Do, or begin, what the rollout thread asks; what cannot be done is refused and changes nothing."""
+        try:
+            match request:
+                case told.Warm(version):
+                    self._decoder = self._steps.decoder_for([version])
+                    self._standby.warm(request, version.warm_sizes(self._limits.max_batch_size, self._live_rows))
+                case told.Serve(serving):
+                    self._serve(serving)
+                    told.reply(request.answer, None)
+                case told.Release():
+                    self._standby.release(request)
+        except Stop as reason:
+            told.refuse(request.answer, reason)
+
+    def _serve(self, serving: Serving, *, returned: Sequence[Records] = ()) -> None:
+        """Let something else score from the next batch on; `returned` are batches to be scored again."""
+        self._decoder = self._steps.decoder_for(serving.versions)
+        self._slot.swap(serving)
+        held = self._held.take()
+        self._lanes.serve(serving, returned=[*returned, *([held.records] if held else [])])
+
+    def _is_used(self, version: LoadedVersion) -> bool:
+        calling = any(launched.batch.served.version is version for launched in self._in_flight)
+        return calling or version in self._slot.serving.versions or self._slot.is_leased(version)
 
     def _arrive(self, arrived: told.Arrived) -> None:
         if arrived.sequence != self._expected:
@@ -135,7 +171,7 @@ class Scorer:
         records = self._valid(arrived.records)
         self._ledger.read(records)
         self._metrics.consumed(len(records))
-        self._batcher.add(records)
+        self._lanes.add(records)
 
     def _valid(self, records: Records) -> Records:
         """Return the rows whose partitions are still owned as they were when polled; give credit for the others."""
@@ -149,101 +185,113 @@ class Scorer:
     def _advance(self, *, drain: bool) -> bool:
         """Move one batch on; False when there was nothing to move."""
         now_s = self._clock.monotonic_s()
-        records = self._next(now_s, drain=drain)
-        if records is not None:
-            self._launch(records, now_s)
-        while self._in_flight and self._must_collect(idle=records is None):
+        dealt = self._next(now_s, drain=drain)
+        if dealt is not None:
+            self._launch(dealt, now_s)
+        moved = dealt is not None or bool(self._in_flight)
+        while self._in_flight and self._must_collect(idle=dealt is None):
             self._finish(self._in_flight.popleft())
-        return records is not None or bool(self._in_flight)
+        return moved
 
     def _must_collect(self, *, idle: bool) -> bool:
         return idle or self._in_flight[0].is_done() or len(self._in_flight) >= self._limits.max_concurrent_batches
 
-    def _next(self, now_s: float, *, drain: bool) -> Records | None:
-        if self._held is not None:
-            if now_s < self._retry_at_s and not drain:
-                return None
-            held, self._held = self._held, None
-            return held
-        batch = self._batcher.next_batch(now_s, max_batch_size=self._max_batch_size(), drain=drain)
-        if batch is None:
-            return None
-        self._metrics.batch(len(batch.records), trigger=batch.trigger)
-        return batch.records
+    def _next(self, now_s: float, *, drain: bool) -> Dealt | None:
+        if self._held:
+            return self._held.take() if drain or now_s >= self._held.due_s() else None
+        dealt = self._lanes.next_batch(now_s, drain=drain)
+        if dealt is not None:
+            self._metrics.batch(len(dealt.records), trigger=dealt.trigger)
+        return dealt
 
-    def _max_batch_size(self) -> int:
-        with self._steps.slot.lease() as version:
-            return min(self._limits.max_batch_size, version.max_batch_size or self._limits.max_batch_size)
-
-    def _launch(self, polled: Records, now_s: float) -> None:
-        records = self._valid(polled)
+    def _launch(self, dealt: Dealt, now_s: float) -> None:
+        records = self._valid(dealt.records)
         if not len(records):
             return
         try:
             with self._metrics.stage("decode"):
-                decoded = decode(records, self._steps.decoder, self._steps.keys)
+                decoded = decode(records, self._decoder, self._steps.keys)
         except Retry as reason:
-            self._hold(records, reason, now_s)
+            self._held.hold(replace(dealt, records=records), reason, now_s=now_s)
             return
-        self._retry_s = RETRY_FIRST_S
-        with self._calling(), self._steps.slot.lease() as version:
-            self._in_flight.append(launch(decoded, version))
-
-    @contextmanager
-    def _calling(self) -> Iterator[None]:
-        """Time the model, and let others see since when it has been busy: a call that never ends must be noticed."""
-        self.calling_since_s = self._clock.monotonic_s()
-        try:
-            with self._metrics.stage("infer"):
-                yield
-        finally:
-            self.calling_since_s = None
-
-    def _hold(self, records: Records, reason: Retry, now_s: float) -> None:
-        """Keep the batch and its positions; it is tried again after a growing pause."""
-        log.warning("%d records wait %.1f s: %s", len(records), self._retry_s, reason)
-        self._held = records
-        self._retry_at_s = now_s + self._retry_s
-        self._retry_s = min(self._retry_s * 2, RETRY_LAST_S)
+        self._held.relax()
+        self._live_rows = len(records)
+        with self._metrics.stage("infer"), self._watch.calling():
+            self._in_flight.append(launch(decoded, Served(self._slot.serving, dealt.variant)))
 
     def _collect_all(self) -> None:
         while self._in_flight:
             self._finish(self._in_flight.popleft())
 
     def _finish(self, launched: Launched) -> None:
-        with self._calling():
-            inferred = collect(launched, non_finite=self._limits.non_finite)
-        rejects = [*inferred.rejects, *self._answer(inferred)]
-        self._steps.dead_letters.send(inferred.records, rejects, model_version=inferred.version.version)
-        self._metrics.dead_lettered(rejects)
-        self._metrics.skipped(inferred.skipped)
+        try:
+            with self._metrics.stage("infer"), self._watch.calling():
+                inferred = collect(launched, non_finite=self._limits.non_finite)
+        except ModelBroken as reason:
+            if launched.batch.served.variant is Variant.STABLE:
+                raise
+            self._give_back(launched, reason)
+            return
+        self._steps.answers.send(inferred)
         self._ledger.finish(inferred.records)
         self._limits.give(len(inferred.records), inferred.records.size_bytes)
         self._steps.commit.note_progress(self._clock.monotonic_s())
+        if inferred.served.variant is Variant.CANARY:
+            self._judge(inferred)
 
-    def _answer(self, inferred: Inferred) -> list[Reject]:
-        """Encode and send the predictions of a batch; return what could not be."""
-        if inferred.scored is None:
-            return []
-        wall_s = self._clock.wall_s()
-        with self._metrics.stage("encode"):
-            encoded = self._steps.encoder.encode(inferred, inferred.scored, served=self._served, now_s=wall_s)
-        with self._metrics.stage("produce"):
-            unsent = self._steps.predictions.send(inferred.records, encoded)
-        stamps = np.asarray(inferred.records.timestamps_ms)[encoded.rows]
-        self._metrics.answered(len(encoded.rows) - len(unsent), timestamps_ms=stamps, now_s=wall_s)
-        return [*encoded.rejects, *unsent]
+    def _judge(self, inferred: Inferred) -> None:
+        """Tell the canary's guard of a batch, and stop the canary when the guard says so."""
+        guard = self._guard(inferred.served)
+        reason = guard and guard.note(
+            self._clock.monotonic_s(), records=inferred.given, errors=inferred.failed, non_finite=inferred.non_finite
+        )
+        if reason:
+            self._stop_canary(inferred.served, reason)
+
+    def _guard(self, served: Served) -> Guard | None:
+        """Return who judges a batch's version: nobody when it is no canary any more."""
+        serving = self._slot.serving
+        return serving.guard if serving.canary is served.version else None
+
+    def _give_back(self, launched: Launched, reason: ModelBroken) -> None:
+        """Let stable score what the canary cannot, and everything behind it, so that the order of each key is kept."""
+        batches = [launched.batch, *(each.batch for each in self._in_flight)]
+        while self._in_flight:
+            with self._watch.calling():
+                abandon(self._in_flight.popleft())
+        served, failed = launched.batch.served, launched.batch.given
+        guard = self._guard(served)
+        if guard and not guard.note(self._clock.monotonic_s(), records=failed, errors=failed, non_finite=0):
+            guard.fail(str(reason))
+        self._stop_canary(served, str(reason), returned=[batch.records for batch in batches])
+
+    def _stop_canary(self, served: Served, reason: str, *, returned: Sequence[Records] = ()) -> None:
+        """Let stable alone serve, under the same revision; where the canary has gone already, deal `returned`."""
+        serving = self._slot.serving
+        if serving.canary is served.version:
+            log.error("canary %s is stopped, stable scores its share: %s", served.version.version, reason)
+            serving = serving.stable_alone()
+        self._serve(serving, returned=returned)
 
     def _settle(self, request: told.Settle) -> None:
         self._collect_all()
+        self._close_gaps(request.sources)
         positions = self._steps.commit.settle(request.sources)
         self._ledger.forget(request.sources)
-        request.answer.set_result(positions)
+        told.reply(request.answer, positions)
+
+    def _close_gaps(self, sources: Sequence[Partition]) -> None:
+        """Finish rows that others overtook in another lane, so that a handover repeats nothing.
+
+        What waits longest goes first, so that little but those is scored. A batch that waits for the registry is left.
+        """
+        while not self._held and self._ledger.has_gaps(sources) and self._advance(drain=True):
+            self._collect_all()
 
     def _drain(self, request: told.Drain) -> None:
         """Finish what is in hand; what still waits for the registry is left to whoever starts next."""
-        while self._advance(drain=True) and self._held is None:
+        while self._advance(drain=True) and not self._held:
             continue
         self._collect_all()
-        request.answer.set_result(self._steps.commit.settle(None))
+        told.reply(request.answer, self._steps.commit.settle(None))
         self.ended = True

@@ -51,8 +51,9 @@ class LaterDevice:
     Staged tensors hold NaN, or zeros, until the copy has run. `log` lists what ran: `copy 0`, `call 0`, `read 0`, ...
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, free_bytes: int = 1 << 30) -> None:
         self.torch_device = torch.device("cpu")
+        self.free_bytes = free_bytes
         self.log: list[str] = []
         self._copies: deque[Callable[[], None]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
@@ -100,6 +101,10 @@ class LaterDevice:
         """Run everything queued."""
         while self._copies or self._calls:
             self.work()
+
+    def free_memory_bytes(self) -> int:
+        """Return what the test says is free."""
+        return self.free_bytes
 
     def work(self) -> None:
         """Run one queued piece of work: copies first, as a copy stream overtakes the calls."""

@@ -27,8 +27,8 @@ class Watched(Protocol):
         """Return why this worker does not score now; empty when it does."""
         ...
 
-    def models(self) -> Sequence[Mapping[str, object]]:
-        """Return the versions this worker holds."""
+    def models(self) -> Mapping[str, object]:
+        """Return the versions this worker holds, and their states."""
         ...
 
 
@@ -54,7 +54,7 @@ def add_pages(app: faust.App, watched: Watched) -> None:
     @app.page("/models")
     async def models(view: View, request: Request) -> Response:
         """Show the versions that this worker holds."""
-        return view.json(list(watched.models()))
+        return view.json(watched.models())
 
 
 def _verdict(view: View, word: str, reasons: Sequence[str]) -> Response:

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+STABLE = "stable"
+CANARY = "canary"
+
 
 class Partition(NamedTuple):
     """A topic and a partition number."""
@@ -36,7 +39,10 @@ class Event(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """One record of the output topic; `source` is the input position that it names."""
+    """One record of the output topic; `source` is the input position that it names.
+
+    `inferred_at_us` is microseconds since 1970 by the worker's clock, one number for all rows of a batch.
+    """
 
     place: Place
     key: bytes | None
@@ -46,6 +52,11 @@ class Prediction(NamedTuple):
     prediction: float | None
     confidence: float | None
     scores: Sequence[float]
+    version: str
+    digest: str
+    revision: int
+    variant: str
+    inferred_at_us: int
 
 
 class DeadLetter(NamedTuple):
@@ -67,13 +78,65 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryShare:
+    """A canary as a control record names it: keys whose share, 0 to 9999, is below `hundredths` belong to it."""
+
+    version: str
+    hundredths: int
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A control record that counted, or revision 0: what the settings named; `told_at_ms` is its timestamp."""
+
+    revision: int
+    stable: str
+    canary: CanaryShare | None = None
+    told_at_ms: int = 0
+
+    def names(self, variant: str) -> str | None:
+        """Return the version that a variant is, None where there is none of it."""
+        if variant == CANARY:
+            return self.canary.version if self.canary else None
+        return self.stable if variant == STABLE else None
+
+
+class VersionSaid(NamedTuple):
+    """A version as a worker's status shows it; `since_us` is microseconds since 1970."""
+
+    version: str
+    digest: str | None
+    variant: str | None
+    state: str
+    reason: str | None
+    since_us: int
+
+
+class WorkerSaid(NamedTuple):
+    """One record of the status topic: what a worker said of itself."""
+
+    worker: str
+    applied_revision: int
+    versions: tuple[VersionSaid, ...]
+    tripped: str | None
+    reported: tuple[str, ...]
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class History:
-    """Everything that a run read and wrote; records of a partition in its order, observations in time's."""
+    """Everything that a run read and wrote; records of a partition in its order, observations in time's.
+
+    `rollouts` are in the order in which they counted, `said` in that of the status topic.
+    """
 
     events: Sequence[Event]
     predictions: Sequence[Prediction]
     dead_letters: Sequence[DeadLetter]
     observations: Sequence[Observation]
+    rollouts: Sequence[Rollout] = ()
+    said: Sequence[WorkerSaid] = ()
 
     @property
     def committed(self) -> Mapping[Partition, int]:

@@ -1,6 +1,7 @@
 """The laws of at-least-once scoring, checked on a history: no code of the worker takes part.
 
-I1 no loss, I2 one answer per position, I3 no phantom, I4 order, I5 offsets; each yields what it found wrong.
+I1 no loss, I2 one answer per position, I3 no phantom, I4 order, I5 offsets; each yields what it found wrong. I10, which
+version answers, has a file of its own.
 """
 
 from bisect import bisect_left
@@ -12,19 +13,24 @@ import numpy as np
 
 from tests.checker.history import Event, History, Observation, Partition, Place, Prediction, Violation
 from tests.checker.reference import Reference
+from tests.checker.rollouts import one_version_at_a_time
 
 TOLERANCE = 1e-4
 SHOWN_PER_LAW = 3
 
 
-def check(history: History, reference: Reference) -> list[Violation]:
-    """Return the first few violations of each law; an empty list says that all of them hold."""
+def check(history: History, references: Mapping[str, Reference]) -> list[Violation]:
+    """Return the first few violations of each law; an empty list says that all of them hold.
+
+    `references` are the models by version.
+    """
     found = (
         no_loss(history),
         one_answer(history),
-        no_phantom(history, reference),
+        no_phantom(history, references),
         order(history),
         offsets(history),
+        one_version_at_a_time(history),
     )
     return [violation for law in found for violation in islice(law, SHOWN_PER_LAW)]
 
@@ -54,19 +60,22 @@ def no_loss(history: History) -> Iterator[Violation]:
 
 
 def one_answer(history: History) -> Iterator[Violation]:
-    """I2: all answers to one position say the same, and are all predictions or all dead letters."""
-    first: dict[Place, Prediction] = {}
+    """I2: all answers to one position by one version say the same, and all are predictions or all dead letters.
+
+    A replay after a swap meets another version: its answer has the same position and may say something else.
+    """
+    first: dict[tuple[Place, str], Prediction] = {}
     refused = {letter.source for letter in history.dead_letters}
     for answer in history.predictions:
-        earlier = first.setdefault(answer.source, answer)
+        earlier = first.setdefault((answer.source, answer.version), answer)
         if earlier is not answer and not _same(earlier, answer):
             yield Violation("I2", f"{answer.source} has two answers: at {earlier.place} and at {answer.place}")
         if answer.source in refused:
             yield Violation("I2", f"{answer.source} has a prediction at {answer.place} and a dead letter")
 
 
-def no_phantom(history: History, reference: Reference) -> Iterator[Violation]:
-    """I3: every answer belongs to an input, and every prediction is that input's, as the reference model scores it."""
+def no_phantom(history: History, references: Mapping[str, Reference]) -> Iterator[Violation]:
+    """I3: every answer belongs to an input, and is that input's as the version that the answer names scores it."""
     events = {event.place: event for event in history.events}
     yield from (
         Violation("I3", f"the answer at {answer.place} names {answer.source}, which is no input")
@@ -79,23 +88,36 @@ def no_phantom(history: History, reference: Reference) -> Iterator[Violation]:
         for event, one in known
         for what in _not_carried(event, one)
     )
-    scored = [(event, one) for event, one in known if event.features is not None]
-    if scored:
-        yield from _wrong_scores(scored, reference)
+    scored: dict[str, list[tuple[Event, Prediction]]] = defaultdict(list)
+    for event, one in known:
+        if event.features is not None:
+            scored[one.version].append((event, one))
+    for version, answered in scored.items():
+        if version in references:
+            yield from _wrong_scores(answered, references[version])
+        else:
+            yield Violation("I3", f"{answered[0][0].place} was answered by version {version}, which nobody made")
 
 
 def order(history: History) -> Iterator[Violation]:
-    """I4: the predictions of a source partition first appear in its order, in each output partition."""
-    newest: dict[tuple[Partition, Partition], int] = {}
-    seen: set[tuple[Partition, Place]] = set()
-    for one in history.predictions:
-        lane, appearance = (one.place.lane, one.source.lane), (one.place.lane, one.source)
-        if appearance in seen:
-            continue
-        seen.add(appearance)
-        if one.source.offset < newest.get(lane, -1):
-            yield Violation("I4", f"{one.source} first appears at {one.place}, after offset {newest[lane]}")
-        newest[lane] = max(one.source.offset, newest.get(lane, -1))
+    """I4: the predictions of a source partition first appear in its order, in each output partition.
+
+    Those of one key always; those of two keys unless a canary ran for one of them, because variants batch apart.
+    """
+    apart = {one.revision for one in history.rollouts if one.canary}
+    newest: dict[tuple[Partition, Partition], Prediction] = {}
+    of_key: dict[tuple[Partition, Partition, bytes], Prediction] = {}
+    for one in _first_appearances(history.predictions):
+        lane = (one.place.lane, one.source.lane)
+        before = newest.get(lane, one)
+        behind = one if one.key is None else of_key.get((*lane, one.key), one)
+        if apart.isdisjoint({one.revision, before.revision}):
+            behind = max(behind, before, key=_offset)
+        if one.source.offset < behind.source.offset:
+            yield Violation("I4", f"{one.source} first appears at {one.place}, after {behind.source}")
+        newest[lane] = max(before, one, key=_offset)
+        if one.key is not None:
+            of_key[(*lane, one.key)] = max(of_key.get((*lane, one.key), one), one, key=_offset)
 
 
 def offsets(history: History) -> Iterator[Violation]:
@@ -111,6 +133,19 @@ def offsets(history: History) -> Iterator[Violation]:
             for event in _between(events.get(lane, []), start, committed):
                 if not event.skipped and not _is_there(places.get(event.place, ()), after.ends):
                     yield Violation("I5", f"{committed} was committed for {lane} before {event.place} was answered")
+
+
+def _first_appearances(predictions: Sequence[Prediction]) -> Iterator[Prediction]:
+    """Return those that are the first in their output partition to answer their position."""
+    seen: set[tuple[Partition, Place]] = set()
+    for one in predictions:
+        if (one.place.lane, one.source) not in seen:
+            seen.add((one.place.lane, one.source))
+            yield one
+
+
+def _offset(one: Prediction) -> int:
+    return one.source.offset
 
 
 def _same(one: Prediction, other: Prediction) -> bool:

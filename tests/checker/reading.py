@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +17,7 @@ READ_TIMEOUT_S = 1.0
 REQUEST_TIMEOUT_S = 30.0
 SINGLE_OBJECT_MARK = b"\xc3\x01"
 HEADER_PREFIX = "__streams.errors."
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Decode = Callable[[bytes], Mapping[str, Any]]
 
@@ -97,6 +99,11 @@ def source_of(headers: Mapping[str, str]) -> Place:
     return Place(named[0], int(named[1]), int(named[2]))
 
 
+def microseconds(moment: datetime) -> int:
+    """Return a moment as microseconds since 1970, without the rounding of a float."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 def _to_the_end(consumer: Consumer, topic: str) -> Iterator[Message]:
     known = consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic].partitions
     marks = {number: consumer.get_watermark_offsets(TopicPartition(topic, number)) for number in known}
@@ -140,4 +147,9 @@ def _prediction(message: Message, record: Mapping[str, Any]) -> Prediction:
         prediction=record["prediction"],
         confidence=record["confidence"],
         scores=record["scores"],
+        version=record["model_version"],
+        digest=record["model_digest"],
+        revision=record["revision"],
+        variant=record["variant"],
+        inferred_at_us=microseconds(record["inferred_at"]),
     )

@@ -2,11 +2,15 @@
 
 import numpy as np
 
-from tests.checker.history import DeadLetter, Event, History, Observation, Partition, Place, Prediction
+from tests.checker.history import STABLE, DeadLetter, Event, History, Observation, Partition, Place, Prediction
 from tests.checker.reference import Layer, MlpReference
 
-REFERENCE = MlpReference((Layer(np.array([[1.0, -1.0], [-0.5, 2.0]]), np.array([0.1, -0.1])),))
+REFERENCES = {
+    "1": MlpReference((Layer(np.array([[1.0, -1.0], [-0.5, 2.0]]), np.array([0.1, -0.1])),)),
+    "2": MlpReference((Layer(np.array([[-0.5, 0.25], [1.5, 0.5]]), np.array([0.0, 0.2])),)),
+}
 PER_PARTITION = 4
+FIRST_TIME_MS = 1_700_000_000_000
 NULL = Place("in", 1, 1)
 UNDECODABLE = Place("in", 1, 2)
 
@@ -36,7 +40,7 @@ def _event(place: Place) -> Event:
     return Event(
         place,
         f"key-{place.partition}".encode(),
-        1_700_000_000_000 + seed,
+        FIRST_TIME_MS + seed,
         skipped=place == NULL,
         event_id=f"event-{seed}" if readable else None,
         features=features if readable else None,
@@ -44,17 +48,18 @@ def _event(place: Place) -> Event:
 
 
 def _predictions(events: list[Event]) -> list[Prediction]:
-    scores = REFERENCE.scores([event.features or () for event in events])
+    scores = REFERENCES["1"].scores([event.features or () for event in events])
     ends = [0, 0]
     made = []
     for event, row in zip(events, scores, strict=True):
         partition = event.place.partition
-        made.append(_answer(event, Place("out", partition, ends[partition]), row.tolist()))
+        made.append(answer(event, Place("out", partition, ends[partition]), row.tolist()))
         ends[partition] += 1
     return made
 
 
-def _answer(event: Event, place: Place, scores: list[float]) -> Prediction:
+def answer(event: Event, place: Place, scores: list[float]) -> Prediction:
+    """Return the prediction at `place` with these scores, by version 1 before any rollout."""
     return Prediction(
         place,
         event.key,
@@ -64,4 +69,9 @@ def _answer(event: Event, place: Place, scores: list[float]) -> Prediction:
         prediction=float(np.argmax(scores)),
         confidence=max(scores),
         scores=scores,
+        version="1",
+        digest="digest-of-1",
+        revision=0,
+        variant=STABLE,
+        inferred_at_us=FIRST_TIME_MS * 1000,
     )

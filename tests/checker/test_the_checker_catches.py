@@ -7,13 +7,13 @@ import pytest
 
 from tests.checker.history import DeadLetter, Event, History, Observation, Partition, Place, Prediction
 from tests.checker.laws import check, duplicates, unanswered
-from tests.checker.recorded import REFERENCE, recorded
+from tests.checker.recorded import REFERENCES, recorded
 
 Mutate = Callable[[History], History]
 
 
 def laws_broken(history: History) -> set[str]:
-    return {violation.law for violation in check(history, REFERENCE)}
+    return {violation.law for violation in check(history, REFERENCES)}
 
 
 def without_prediction(history: History, source: Place) -> History:
@@ -84,12 +84,14 @@ CAUGHT: list[tuple[str, str, Mutate]] = [
     ("a score for what nobody can read", "I3", answered_undecodable),
     ("two answers change places", "I4", swapped),
     ("an offset is committed before its answer", "I5", committed_early),
+    ("a version that nobody made", "I3", lambda h: with_prediction(h, lambda one: one._replace(version="9"))),
+    ("another version's scores", "I3", lambda h: with_prediction(h, lambda one: one._replace(version="2"))),
     ("a committed offset goes back", "I5", committed_back),
 ]
 
 
 def test_a_history_without_a_fault_breaks_no_law() -> None:
-    assert check(recorded(), REFERENCE) == []
+    assert check(recorded(), REFERENCES) == []
     assert unanswered(recorded()) == []
 
 
@@ -100,7 +102,7 @@ def test_one_mutation_is_caught_by_its_law(law: str, mutate: Mutate) -> None:
 
 def test_a_repeated_answer_is_no_fault_of_at_least_once_and_is_counted() -> None:
     repeated = with_more(recorded(), lambda one: one)
-    assert check(repeated, REFERENCE) == []
+    assert check(repeated, REFERENCES) == []
     assert duplicates(repeated) == 1
     assert duplicates(recorded()) == 0
 
@@ -108,5 +110,5 @@ def test_a_repeated_answer_is_no_fault_of_at_least_once_and_is_counted() -> None
 def test_what_nobody_committed_may_still_wait_and_is_listed() -> None:
     late = Event(Place("in", 0, 50), b"k", 0, skipped=False, event_id="late", features=[1.0, 2.0])
     history = replace(recorded(), events=[*recorded().events, late])
-    assert check(history, REFERENCE) == []
+    assert check(history, REFERENCES) == []
     assert unanswered(history) == [late.place]

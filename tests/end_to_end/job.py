@@ -9,23 +9,30 @@ from typing import Any
 import yaml
 
 from stream_infer.testing.kafka import Topics
-from stream_infer.testing.models import write_mlp
+from stream_infer.testing.models import MadeVersion, write_mlp
 from tests.checker.history import History, Observation
 from tests.checker.laws import check
 from tests.checker.reading import Decode, read_dead_letters, read_events, read_predictions, read_topic
 from tests.checker.reference import Layer, MlpReference
+from tests.checker.told import read_rollouts, read_statuses
 from tests.end_to_end.events import EVENT, PREDICTION, Sent, send
 from tests.end_to_end.harness import Crew
 from tests.end_to_end.watch import Watch
 
 WIDTH = 8
 CLASSES = 3
+MODEL = "default"
+FIRST = "1"
+FOR_EVER = -1
 Settings = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Names and files of one deployment; `reference` is its model in numpy."""
+    """Names and files of one deployment; `references` are its model's versions in numpy.
+
+    `baseline` is the version that serves until the control topic names one.
+    """
 
     bootstrap_servers: str
     folder: Path
@@ -33,13 +40,26 @@ class Job:
     inputs: tuple[str, ...]
     output: str
     dead_letter: str
-    reference: MlpReference
+    control: str
+    status: str
+    retry: str
+    references: dict[str, MlpReference]
     config: Path
+    baseline: str = FIRST
 
     @property
     def input(self) -> str:
         """Return the first input topic."""
         return self.inputs[0]
+
+    @property
+    def repository(self) -> Path:
+        """Return where the model's versions are."""
+        return self.folder / "models"
+
+    def knows(self, made: MadeVersion) -> None:
+        """Let the checker score what a version answers, which has the layers of an MLP."""
+        self.references[made.where.version] = reference_of(made.module.state_dict())
 
     def send(self, records: Sequence[Sent], *, topic: str | None = None) -> None:
         """Send events to an input topic, the first unless named; all are delivered on return."""
@@ -71,21 +91,24 @@ class Job:
             predictions=read_predictions(read_topic(servers, self.output), predictions or PREDICTION.decoder()),
             dead_letters=read_dead_letters(read_topic(servers, self.dead_letter)),
             observations=tuple(observed),
+            rollouts=read_rollouts(read_topic(servers, self.control), model=MODEL, before=self.baseline),
+            said=read_statuses(read_topic(servers, self.status)),
         )
 
     def assert_lawful(self, history: History) -> None:
         """Raise AssertionError with what the checker found, if anything."""
-        found = check(history, self.reference)
+        found = check(history, self.references)
         assert not found, "\n".join(f"{one.law}: {one.found}" for one in found)
 
 
 @dataclass(frozen=True, slots=True)
 class JobMaker:
-    """Makes jobs of one test on one cluster."""
+    """Makes jobs of one test on one cluster; `cache` may keep what earlier tests found out about versions."""
 
     bootstrap_servers: str
     topics: Topics
     folder: Path
+    cache: Path
 
     def __call__(
         self,
@@ -93,27 +116,44 @@ class JobMaker:
         partitions: int = 4,
         inputs: int = 1,
         hidden: Sequence[int] = (16,),
+        versions: Mapping[str, int] | None = None,
         settings: Settings | None = None,
         manifest: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Make topics, model and settings; `settings` and `manifest` replace what is written by default."""
-        sizes = [WIDTH, *hidden, CLASSES]
-        made = write_mlp(self.folder / "models", sizes=sizes, manifest=manifest)
-        job = Job(
-            self.bootstrap_servers,
-            self.folder,
-            self.topics.name("app"),
-            tuple(self.topics.create("events", partitions) for _ in range(inputs)),
-            self.topics.create("predictions", partitions),
-            self.topics.create("dead", partitions),
-            reference_of(made.module.state_dict()),
-            self.folder / "stream-infer.yaml",
-        )
-        written = {section: {**values} for section, values in _settings(job).items()}
+        """Make topics, model and settings; `settings` and `manifest` replace what is written by default.
+
+        `versions` are the seeds of the versions to write, by name: by default there is version 1 of seed 0.
+        """
+        job = self._job(partitions, inputs, baseline=(settings or {}).get("model", {}).get("version") or FIRST)
+        for version, seed in (versions or {FIRST: 0}).items():
+            sizes = [WIDTH, *hidden, CLASSES]
+            job.knows(write_mlp(job.repository, version=version, sizes=sizes, seed=seed, manifest=manifest))
+        written = {section: {**values} for section, values in _settings(job, self.cache).items()}
+        if versions:
+            written["model"]["version"] = job.baseline
         for section, values in (settings or {}).items():
             written.setdefault(section, {}).update(values)
         job.config.write_text(yaml.safe_dump({"application_id": job.application_id, **written}), encoding="utf-8")
         return job
+
+    def _job(self, partitions: int, inputs: int, *, baseline: str) -> Job:
+        topics = self.topics
+        return Job(
+            bootstrap_servers=self.bootstrap_servers,
+            folder=self.folder,
+            application_id=topics.name("app"),
+            inputs=tuple(topics.create("events", partitions) for _ in range(inputs)),
+            output=topics.create("predictions", partitions),
+            dead_letter=topics.create("dead", partitions),
+            control=topics.create(
+                "control", 1, cleanup_policy="delete", retention_ms=FOR_EVER, retention_bytes=FOR_EVER
+            ),
+            status=topics.create("status", 1),
+            retry=topics.create("retry", partitions),
+            references={},
+            config=self.folder / "stream-infer.yaml",
+            baseline=baseline,
+        )
 
 
 def reference_of(weights: Mapping[str, Any]) -> MlpReference:
@@ -123,7 +163,7 @@ def reference_of(weights: Mapping[str, Any]) -> MlpReference:
     return MlpReference(tuple(Layer(arrays[f"{number}.weight"], arrays[f"{number}.bias"]) for number in numbers))
 
 
-def _settings(job: Job) -> Settings:
+def _settings(job: Job, cache: Path) -> Settings:
     return {
         "kafka": {
             "bootstrap_servers": job.bootstrap_servers,
@@ -131,8 +171,15 @@ def _settings(job: Job) -> Settings:
             # A killed worker must not hold its partitions for the default of 45 s.
             "consumer_properties": {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000},
         },
-        "topics": {"input": list(job.inputs), "output": job.output, "dead_letter": job.dead_letter},
-        "model": {"repository": "models", "device": "cpu"},
+        "topics": {
+            "input": list(job.inputs),
+            "output": job.output,
+            "dead_letter": job.dead_letter,
+            "control": job.control,
+            "status": job.status,
+            "retry": job.retry,
+        },
+        "model": {"repository": "models", "device": "cpu", "cache_directory": str(cache)},
         "delivery": {"commit_interval_ms": 200},
         "log": {"format": "console"},
     }

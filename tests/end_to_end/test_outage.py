@@ -13,9 +13,11 @@ OUTAGE_S = 8
 
 
 @pytest.mark.broker
-def test_a_broker_that_stops_for_a_while_costs_nothing_but_time(stoppable_kafka: Cluster, tmp_path: Path) -> None:
+def test_a_broker_that_stops_for_a_while_costs_nothing_but_time(
+    stoppable_kafka: Cluster, tmp_path: Path, model_cache: Path
+) -> None:
     topics = Topics(stoppable_kafka.bootstrap_servers)
-    job = JobMaker(stoppable_kafka.bootstrap_servers, topics, tmp_path)(hidden=(384, 384))
+    job = JobMaker(stoppable_kafka.bootstrap_servers, topics, tmp_path, model_cache)(hidden=(384, 384))
     job.send(make_events(EVENTS, width=WIDTH))
     with job.crew() as crew:
         worker = crew.start()

@@ -36,6 +36,7 @@ def test_a_model_slower_than_the_poll_interval_never_costs_the_membership(make_j
         },
     )
     write_slow(job.folder / "models", HIDDEN, rows=BATCH, seconds=interval_s * SLOWER_BY)
+    job.references[VERSION] = job.references["1"]
     job.send(make_events(EVENTS, width=WIDTH))
     with job.crew() as crew:
         worker = crew.start()

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from stream_infer.avro import load_schema
-from stream_infer.errors import Retry
+from stream_infer.errors import Retry, Stop
 from stream_infer.metrics import Metrics
-from stream_infer.model import ModelSlot, load_version, open_device
+from stream_infer.model import LoadedVersion, ModelSlot, load_version, open_device
+from stream_infer.model.serving import Serving
 from stream_infer.pipeline import inbox as told
+from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.commit import AtLeastOnce
 from stream_infer.pipeline.decode import BatchDecoder, DecodedColumns
 from stream_infer.pipeline.ledger import Ledger
@@ -22,7 +24,7 @@ from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
 from stream_infer.pipeline.run import Limits, Scorer, Steps
 from stream_infer.records import Assigned, Headers, Partition, Positions, Records, Run
-from stream_infer.scoring import Codec, needed_fields
+from stream_infer.scoring import Codec, Decoders
 from stream_infer.settings import load_settings
 from stream_infer.testing.clock import HandClock
 from stream_infer.testing.models import write_module
@@ -54,6 +56,10 @@ def write_lookup(repository: Path) -> Path:
     return write_module(repository, Lookup(), manifest=manifest).path
 
 
+def load(model: Path, *, batch_size: int) -> LoadedVersion:
+    return load_version(model, device=open_device("cpu"), batch_size=batch_size)
+
+
 @dataclass(slots=True)
 class Committed:
     """The consumer thread as the scorer sees it; `delivered` is how much was delivered at each commit."""
@@ -82,35 +88,48 @@ class AwayAtFirst:
 class Ground:
     """Everything around one scorer, and short ways to tell it things."""
 
-    def __init__(self, model: Path, *, max_batch_size: int = 8, non_finite: str | None = "dead_letter") -> None:
+    def __init__(
+        self,
+        model: Path | LoadedVersion,
+        *,
+        max_batch_size: int = 8,
+        non_finite: str | None = "dead_letter",
+        max_concurrent_batches: int = 2,
+    ) -> None:
         settings = load_settings(None, ["topics.input=events", "batching.max_queue_delay_ms=5"], {})
         self.clock = HandClock(now_s=100.0)
         self.producer = FakeProducer({"predictions": 4, TOPIC: 4, settings.topics.dead_letter: 1})
         self.committed = Committed(self.producer)
         self.inbox = told.Inbox()
         self.given = [0, 0]
+        self.refused_versions: set[str] = set()
         self.schema = load_schema(settings.schemas.input)
-        version = load_version(model, device=open_device("cpu"), batch_size=max_batch_size)
-        self.slot = ModelSlot(version)
+        version = model if isinstance(model, LoadedVersion) else load(model, batch_size=max_batch_size)
+        self.slot = ModelSlot(Serving(0, version))
         ledger = Ledger()
         codec = Codec(settings, self.schema, self.clock)
-        self.decoder = AwayAtFirst(codec.decoder(needed_fields(settings, version, self.schema)))
+        self.decoder = AwayAtFirst(Decoders(settings, codec)([version]))
+        metrics = Metrics(version="0", clock=self.clock)
         steps = Steps(
-            decoder=self.decoder,
+            decoder_for=self.decoder_for,
             keys=codec.key_readers(),
             slot=self.slot,
-            encoder=codec.prediction_encoder(),
-            predictions=Predictions("predictions", producer=self.producer),
-            dead_letters=DeadLetters(settings.topics.dead_letter, producer=self.producer),
+            answers=Answers(
+                codec.prediction_encoder(),
+                predictions=Predictions("predictions", producer=self.producer),
+                dead_letters=DeadLetters(settings.topics.dead_letter, producer=self.producer),
+                clock=self.clock,
+                metrics=metrics,
+            ),
             commit=AtLeastOnce(ledger, producer=self.producer, committer=self.committed, interval_s=1.0),
         )
         self.scorer = Scorer(
             steps,
             ledger=ledger,
             inbox=self.inbox,
-            limits=Limits(max_batch_size, 0.005, 2, non_finite, self.give),
+            limits=Limits(max_batch_size, 0.005, max_concurrent_batches, non_finite, self.give),
             clock=self.clock,
-            metrics=Metrics(version="0", clock=self.clock),
+            metrics=metrics,
         )
         self._sequence = 0
         self._prediction = fastavro.parse_schema(fastavro.schema.load_schema(str(settings.schemas.output)))
@@ -119,23 +138,36 @@ class Ground:
         self.given[0] += records
         self.given[1] += size_bytes
 
+    def decoder_for(self, versions: Sequence[LoadedVersion]) -> BatchDecoder:
+        if any(version.version in self.refused_versions for version in versions):
+            raise Stop("a version reads a field that the schema does not have")
+        return self.decoder
+
     def assign(self, *partitions: int, epoch: int = 1) -> None:
         self.inbox.put(told.Begin([Assigned(Partition(TOPIC, one), epoch, None) for one in partitions]))
 
     def value(self, first: float, *, second: float = 0.0, name: str = "e") -> bytes:
         buffer = io.BytesIO()
         event = {"event_id": name, "entity_id": "x", "event_time": 0, "features": [first, second]}
-        fastavro.schemaless_writer(buffer, fastavro.parse_schema(fastavro.schema.load_schema(str(_EVENT))), event)
+        fastavro.schemaless_writer(buffer, _EVENT, event)
         return b"\xc3\x01" + self.schema.fingerprint + buffer.getvalue()
 
-    def poll(self, values: Sequence[bytes | None], *, partition: int = 0, offset: int = 0, epoch: int = 1) -> Records:
-        """Tell the scorer of one poll of one partition."""
+    def poll(
+        self,
+        values: Sequence[bytes | None],
+        *,
+        partition: int = 0,
+        offset: int = 0,
+        epoch: int = 1,
+        keys: Sequence[bytes | None] | None = None,
+    ) -> Records:
+        """Tell the scorer of one poll of one partition; without `keys` each record has a key of its own."""
         count = len(values)
         records = Records(
             runs=(Run(Partition(TOPIC, partition), epoch, 0, count),),
             offsets=np.arange(offset, offset + count),
             timestamps_ms=[1_000 + offset + row for row in range(count)],
-            keys=[b"key-%d" % (offset + row) for row in range(count)],
+            keys=list(keys) if keys else [b"key-%d" % (offset + row) for row in range(count)],
             values=list(values),
             headers=None,
             arrived_s=self.clock.now_s,
@@ -164,4 +196,4 @@ class Ground:
         return record
 
 
-_EVENT = load_settings(None, [], {}).schemas.input
+_EVENT = fastavro.parse_schema(fastavro.schema.load_schema(str(load_settings(None, [], {}).schemas.input)))

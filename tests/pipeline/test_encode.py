@@ -13,8 +13,9 @@ from stream_infer.avro import AvroSchema, parse_schema
 from stream_infer.clock import SystemClock
 from stream_infer.errors import Reason, Stop
 from stream_infer.model import LoadedVersion, Scored, load_version, open_device
-from stream_infer.pipeline.encode import PredictionEncoder, Served
-from stream_infer.pipeline.infer import Inferred
+from stream_infer.model.serving import Serving, Variant
+from stream_infer.pipeline.encode import PredictionEncoder
+from stream_infer.pipeline.infer import Inferred, Served
 from stream_infer.scoring import Codec
 from stream_infer.settings import load_settings
 from tests.pipeline.polls import make_records
@@ -50,7 +51,8 @@ def batch(schema: AvroSchema, times: list[object], version: LoadedVersion) -> tu
     )
     scored = Scored(scores=np.zeros((ROWS, 2), dtype=np.float32))
     records = make_records([(0, row) for row in range(ROWS)])
-    inferred = Inferred(records, version, columns, rows=np.arange(ROWS), rejects=(), skipped=0, scored=scored)
+    served = Served(Serving(0, version), Variant.STABLE)
+    inferred = Inferred(records, served, columns, rows=np.arange(ROWS), rejects=(), skipped=0, scored=scored)
     return inferred, scored
 
 
@@ -58,7 +60,7 @@ def test_one_time_that_cannot_be_converted_costs_its_own_record_only(version: Lo
     schema = reader("string")
     times: list[object] = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "soon", "2026-01-01T00:00:02Z", "1999-01-01"]
     inferred, scored = batch(schema, times, version)
-    encoded = encoder_for(schema).encode(inferred, scored, served=Served(0, "stable"), now_s=0.0)
+    encoded = encoder_for(schema).encode(inferred, scored, now_s=0.0)
     assert 2 not in encoded.rows
     assert {0, 1, 3} <= set(encoded.rows)
     assert len(encoded.values) == len(encoded.rows)
@@ -69,7 +71,7 @@ def test_one_time_that_cannot_be_converted_costs_its_own_record_only(version: Lo
 def test_a_time_in_milliseconds_becomes_one_in_microseconds(version: LoadedVersion) -> None:
     schema = reader({"type": "long", "logicalType": "timestamp-millis"})
     inferred, scored = batch(schema, [1_700_000_000_123 + row for row in range(ROWS)], version)
-    encoded = encoder_for(schema).encode(inferred, scored, served=Served(0, "stable"), now_s=0.0)
+    encoded = encoder_for(schema).encode(inferred, scored, now_s=0.0)
     assert encoded.rejects == ()
     output = fastavro.schema.load_schema(str(load_settings(None, [], {}).schemas.output))
     first = fastavro.schemaless_reader(io.BytesIO(encoded.values[0][10:]), output, None)

@@ -1,5 +1,6 @@
 """Laws of the positions."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +95,80 @@ def test_a_start_that_nobody_committed_is_a_position_to_commit() -> None:
     ledger = Ledger()
     ledger.assign([Assigned(P0, 1, 40, committed=False), Assigned(P1, 2, 50, committed=True)])
     assert ledger.uncommitted() == {P0: Position(1, 40)}
+
+
+@given(made=polls(), data=st.data())
+def test_committed_is_the_longest_unbroken_run_of_finished_rows_in_whatever_order_they_finish(
+    made: list[Records], data: st.DataObject
+) -> None:
+    ledger = ledger_for()
+    read: dict[Partition, list[int]] = {Partition(TOPIC, number): [] for number in range(4)}
+    finished: set[tuple[Partition, int]] = set()
+    waiting: list[Records] = []
+    for poll in made:
+        ledger.read(poll)
+        for row in range(len(poll)):
+            source, offset = poll.position(row)
+            read[source].append(offset)
+        waiting += pieces(poll, data)
+        for _ in range(data.draw(st.integers(0, len(waiting)))):
+            piece = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
+            ledger.finish(piece)
+            finished |= {piece.position(row) for row in range(len(piece))}
+        assert {source: position.offset for source, position in ledger.uncommitted().items()} == committed(
+            read, finished
+        )
+        for source, offsets in read.items():
+            unbroken = committed({source: offsets}, finished).get(source, 0)
+            beyond = [offset for offset in offsets if offset >= unbroken and (source, offset) in finished]
+            assert ledger.has_gaps([source]) == bool(beyond)
+    for piece in waiting:
+        ledger.finish(piece)
+    assert not ledger.has_gaps(read)
+    assert {source: one.offset for source, one in ledger.uncommitted().items()} == {
+        source: offsets[-1] + 1 for source, offsets in read.items() if offsets
+    }
+
+
+def pieces(poll: Records, data: st.DataObject) -> list[Records]:
+    """Return the rows of a poll in up to three lanes."""
+    lanes = data.draw(st.lists(st.integers(0, 2), min_size=len(poll), max_size=len(poll)))
+    return [poll.take(rows) for lane in range(3) if len(rows := np.flatnonzero(np.array(lanes) == lane))]
+
+
+def committed(read: dict[Partition, list[int]], finished: set[tuple[Partition, int]]) -> dict[Partition, int]:
+    """Return for each partition one more than the last row before which nothing is unfinished."""
+    found = {}
+    for source, offsets in read.items():
+        for offset in offsets:
+            if (source, offset) not in finished:
+                break
+            found[source] = offset + 1
+    return found
+
+
+def test_what_overtook_before_a_partition_was_lost_counts_for_nothing_when_it_comes_back() -> None:
+    ledger = ledger_for()
+    ledger.read(make_records([(0, 5), (0, 6), (1, 1)]))
+    ledger.finish(make_records([(0, 6)]))
+    assert ledger.has_gaps([P0])
+    ledger.forget([P0])
+    assert not ledger.has_gaps([P0, P1])
+    ledger.assign([Assigned(P0, 2, 5, committed=True)])
+    again = make_records([(0, 5), (0, 6)], epoch=2)
+    ledger.read(again)
+    ledger.finish(make_records([(0, 5), (0, 6)], epoch=1))
+    assert ledger.uncommitted() == {}
+    ledger.finish(again.slice(0, 1))
+    assert ledger.uncommitted() == {P0: Position(2, 6)}
+
+
+def test_one_row_may_be_left_behind_for_long_and_then_lets_all_others_go() -> None:
+    ledger = ledger_for()
+    rows = make_records([(0, offset) for offset in range(1000)])
+    ledger.read(rows)
+    for start in range(1, 1000, 37):
+        ledger.finish(rows.slice(start, min(start + 37, 1000)))
+    assert ledger.uncommitted() == {}
+    ledger.finish(rows.slice(0, 1))
+    assert ledger.uncommitted() == {P0: Position(1, 1000)}

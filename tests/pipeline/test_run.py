@@ -8,16 +8,12 @@ import torch
 
 from stream_infer.errors import Stop
 from stream_infer.model import LoadedVersion
+from stream_infer.model.serving import Serving
 from stream_infer.pipeline import inbox as told
 from stream_infer.records import Partition, Position
-from tests.pipeline.scored import KNOWN, TOPIC, Ground, write_lookup
+from tests.pipeline.scored import KNOWN, TOPIC, Ground
 
 P0, P1 = Partition(TOPIC, 0), Partition(TOPIC, 1)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lookup(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -224,8 +220,7 @@ def test_a_model_call_can_be_seen_while_it_runs_and_is_over_when_it_failed(model
 
         return replace(version, call=call)
 
-    with ground.slot.lease() as version:
-        ground.slot.swap(watched(version))
+    ground.slot.swap(Serving(0, watched(ground.slot.serving.stable)))
     ground.assign(0)
     ground.poll([ground.value(1), ground.value(KNOWN + 1)])
     ground.turn()

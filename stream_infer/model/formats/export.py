@@ -1,6 +1,5 @@
 """`torch.export` programs (.pt2)."""
 
-import io
 import logging
 import operator
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from torch.export.passes import move_to_device_pass
 
 from stream_infer.errors import Stop
 from stream_infer.model.formats.network import Network, Placement, cause
+from stream_infer.model.formats.unlocked import UnlockedReader
 from stream_infer.model.manifest import Manifest
 
 # Torch writes a batch of 2 or more where it means "not specialised to 1", and larger ends where it means "no end".
@@ -47,7 +47,7 @@ class ExportFormat:
 def _read(artifact: bytes, name: str) -> torch.export.ExportedProgram:
     try:
         with _quiet():
-            return torch.export.load(io.BytesIO(artifact))
+            return torch.export.load(UnlockedReader(artifact))
     except Exception as error:
         raise Stop(f"{name} cannot be loaded as a torch.export program: {cause(error)}") from error
 

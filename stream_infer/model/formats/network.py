@@ -1,6 +1,5 @@
 """What every format yields: a network, and the batches it takes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +16,7 @@ class Network:
     where nothing does; equal ones are a fixed batch size.
     """
 
-    call: Callable[..., torch.Tensor]
+    call: torch.nn.Module
     min_rows: int = 1
     max_rows: int | None = None
 

@@ -1,6 +1,5 @@
 """TorchScript modules: deprecated in torch, and what many have."""
 
-import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ import torch
 
 from stream_infer.errors import Stop
 from stream_infer.model.formats.network import Network, Placement, cause
+from stream_infer.model.formats.unlocked import as_file
 from stream_infer.model.manifest import Manifest
 
 
@@ -25,8 +25,8 @@ class TorchScriptFormat:
                 "model.yaml has compile: inductor with format torchscript, expected format export or safetensors"
             )
         try:
-            with deprecation_silenced():
-                module = torch.jit.load(io.BytesIO(artifact), map_location=placement.device)  # type: ignore[no-untyped-call]
+            with deprecation_silenced(), as_file(artifact) as file:
+                module = torch.jit.load(file, map_location=placement.device)  # type: ignore[no-untyped-call]
         except Exception as error:
             raise Stop(f"{manifest.artifact} cannot be loaded as TorchScript: {cause(error)}") from error
         module.eval()

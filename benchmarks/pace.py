@@ -1,0 +1,64 @@
+"""Sends events at a fixed rate, open loop, as a process of its own, until SIGTERM.
+
+Every event's timestamp is the whole millisecond at which it was due, however late it was sent: a prediction carries
+it on, so what a reader sees counts from there. Prints, as JSON, how many were sent and how late the sender was.
+
+    pace.py BOOTSTRAP_SERVERS TOPIC EVENTS_PER_SECOND
+"""
+
+import gc
+import json
+import signal
+import sys
+import time
+from array import array
+from itertools import count
+
+import numpy as np
+from confluent_kafka import Producer
+from job import ENTITIES, EVENT, make_events
+
+from stream_infer.avro import Encoder
+
+POOL = 4096
+FLUSH_S = 30.0
+AHEAD_MS = 500
+
+
+def main() -> None:
+    bootstrap_servers, topic, rate = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    encoded = Encoder(EVENT, output_format="single_object").encode(make_events(0, POOL, np.random.default_rng(0)))
+    pool = [(value, b"entity-%d" % (number % ENTITIES)) for number, value in enumerate(encoded)]
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "linger.ms": 0,
+            "queue.buffering.max.messages": 1_000_000,
+            "delivery.report.only.error": True,
+        }
+    )
+    late_ms = array("d")
+    gc.disable()
+    sent = 0
+    start_ms = time.time_ns() // 1_000_000 + AHEAD_MS
+    for tick in count():
+        if stopping:
+            break
+        due_ms = start_ms + tick
+        wait_s = due_ms / 1000 - time.time()
+        if wait_s > 0:
+            time.sleep(wait_s)
+        late_ms.append(time.time() * 1000 - due_ms)
+        for number in range(sent, (tick + 1) * rate // 1000):
+            value, key = pool[number % POOL]
+            producer.produce(topic, value, key, timestamp=due_ms)
+        sent = (tick + 1) * rate // 1000
+        producer.poll(0)
+    left = producer.flush(FLUSH_S)
+    print(json.dumps({"sent": sent - left, "late_p99_ms": float(np.quantile(np.frombuffer(late_ms), 0.99))}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,300 @@
+"""Follow: what the control log says should serve becomes what serves, a step a turn.
+
+One thread drives it. It never blocks: loads, warm calls and swaps are asked for, and their answers are looked at in a
+later turn.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import Final
+
+from stream_infer.clock import Clock
+from stream_infer.errors import Stop
+from stream_infer.model.lifecycle import State
+from stream_infer.model.serving import Guard, Serving
+from stream_infer.rollout.fold import Entry, Folded, Outcome, Verdict, fold
+from stream_infer.rollout.guard import Tripped, WatchedGuard
+from stream_infer.rollout.plan import Action, Cancel, Choice, Forget, Free, Load, Plan, Retire, Serve, Snapshot, plan
+from stream_infer.rollout.ports import Engine, Loaded, Loader, LoadEvent, LoadFailed, LoadJob, Stage
+from stream_infer.rollout.record import Desired, VersionRef
+from stream_infer.rollout.split import Split
+from stream_infer.rollout.table import VersionTable
+from stream_infer.rollout.trip import TripGuard
+
+log = logging.getLogger(__name__)
+
+REMEMBERED: Final = 5
+"""Refusals that a status shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where the desired state comes from before the log says anything.
+
+    `baseline` returns the version that the settings name and raises `Stop` when they name none that exists.
+    """
+
+    model: str
+    application_id: str
+    baseline: Callable[[], VersionRef]
+
+
+@dataclass(frozen=True, slots=True)
+class _Warming:
+    loaded: Loaded
+    answer: "Future[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Switching:
+    choice: Choice
+    answer: "Future[None]"
+
+
+class Follower:
+    """Holds the fold, the table of versions and what serves. Used by one thread, which calls `hear` and `turn`.
+
+    `serving` is what the compute thread was told last and did; `changes` grows with everything a status shows.
+    """
+
+    def __init__(
+        self, origins: Origins, *, loader: Loader, engine: Engine, clock: Clock, keep_previous_s: float
+    ) -> None:
+        self._origins = origins
+        self._loader = loader
+        self._engine = engine
+        self._clock = clock
+        self._keep_previous_s = keep_previous_s
+        self._events: SimpleQueue[LoadEvent | Tripped] = SimpleQueue()
+        self._job: LoadJob | None = None
+        self._warming: _Warming | None = None
+        self._switching: _Switching | None = None
+        self._baseline: Desired | None = None
+        self._plan: Plan | None = None
+        self.folded = Folded(origins.model, origins.application_id)
+        self.table = VersionTable()
+        self.serving: Choice | None = None
+        self.tripped: Tripped | None = None
+        self.refusals: tuple[str, ...] = ()
+        self.changes = 0
+
+    def hear(self, entries: Iterable[Entry]) -> list[Verdict]:
+        """Fold entries of the control log, in offset order, and return what became of each."""
+        verdicts = []
+        for entry in entries:
+            self.folded, verdict = fold(self.folded, entry)
+            verdicts.append(verdict)
+            self._note(verdict)
+        return verdicts
+
+    def turn(self) -> None:
+        """Look at what was answered meanwhile, decide, act; raises `Stop` when nothing can ever serve here."""
+        self._hear_event()
+        self._look_at_warming()
+        self._look_at_switch()
+        if self._switching is None:
+            target = self._target()
+            self._plan = plan(self._snapshot(target))
+            for action in self._plan.actions:
+                self._do(action, target)
+
+    @property
+    def skew(self) -> str | None:
+        """Why another version serves than the log names; None when it does not."""
+        return self._plan.skew if self._plan else None
+
+    def has_news(self) -> bool:
+        """Whether another turn now has something to hear."""
+        return not self._events.empty()
+
+    def is_in_step(self) -> bool:
+        """Whether what the log names serves here, or has failed here while something else serves."""
+        return self.serving is not None and self._switching is None and self._plan is not None and self._plan.in_step
+
+    def end(self) -> None:
+        """Give up what is under way: the worker stops."""
+        self._loader.cancel()
+        if self._warming is not None:
+            self._warming.loaded.settle()
+
+    def _note(self, verdict: Verdict) -> None:
+        if verdict.outcome is Outcome.APPLIED:
+            log.info("revision %s counts, at offset %d of the control topic", verdict.revision, verdict.offset)
+        elif verdict.outcome is not Outcome.OTHER:
+            sentence = f"offset {verdict.offset}: {verdict.reason}"
+            log.warning("a control record changes nothing, %s", sentence)
+            self.refusals = (*self.refusals, sentence)[-REMEMBERED:]
+            self.changes += 1
+
+    def _target(self) -> Desired:
+        """Return the desired state; while nothing serves, the newest earlier one whose version has not failed here."""
+        newest = self.folded.current
+        if newest is None:
+            return self._named_by_settings()
+        if self.serving is not None or not self._has_failed(newest):
+            return newest
+        earlier = (replace(one.desired, canary=None, prepared=()) for one in reversed(self.folded.history[:-1]))
+        good = (desired for desired in earlier if not self._has_failed(desired))
+        return next(good, None) or self._last_resort() or newest
+
+    def _last_resort(self) -> Desired | None:
+        """Return what the settings name, unless that is nothing or has failed too."""
+        try:
+            desired = self._named_by_settings()
+        except Stop as reason:
+            log.warning("no earlier version either: %s", reason)
+            return None
+        return None if self._has_failed(desired) else desired
+
+    def _named_by_settings(self) -> Desired:
+        """Return the state before the first revision; raises `Stop` when there is no such version, or it failed."""
+        if self._baseline is None:
+            origins = self._origins
+            self._baseline = Desired(model=origins.model, revision=0, stable=origins.baseline())
+        stable = self._baseline.stable
+        if self.folded.current is None and self.serving is None and self._has_failed(self._baseline):
+            raise Stop(self.table.row(stable).holding.life.reason or "the version cannot be loaded")
+        return self._baseline
+
+    def _has_failed(self, desired: Desired) -> bool:
+        failed = (row.holding for row in self.table if row.state is State.FAILED)
+        return any(one.ref == desired.stable and one.revision >= desired.revision for one in failed)
+
+    def _snapshot(self, target: Desired) -> Snapshot:
+        return Snapshot(
+            desired=target,
+            holdings=self.table.holdings(),
+            serving=self.serving,
+            tripped_revision=self.tripped.revision if self.tripped else None,
+            now_s=self._clock.wall_s(),
+            keep_previous_s=self._keep_previous_s,
+            loading=self._job.ref if self._job else None,
+        )
+
+    def _do(self, action: Action, target: Desired) -> None:
+        match action:
+            case Load(ref, allow_output_change):
+                self._load(ref, target.revision, allow_output_change=allow_output_change)
+            case Cancel(ref):
+                self._cancel(ref)
+            case Serve(choice):
+                self._serve(choice)
+            case Retire(ref) | Free(ref):
+                self._free(ref)
+            case Forget(ref):
+                self.table.drop(ref)
+                self.changes += 1
+
+    def _load(self, ref: VersionRef, revision: int, *, allow_output_change: bool) -> None:
+        against = self.table.version(self.serving.stable) if self.serving else None
+        self._job = LoadJob(ref, revision, allow_output_change, against)
+        self.table.begin(ref, revision=revision, at_s=self._clock.wall_s())
+        self.changes += 1
+        self._loader.start(self._job, self._events.put)
+
+    def _cancel(self, ref: VersionRef) -> None:
+        log.info("version %s is not wanted any more: its load is given up", ref.version)
+        self._loader.cancel()
+        if self._warming is not None:
+            self._give_up(self._warming.loaded)
+        self._job = self._warming = None
+        self._move(ref, State.GONE)
+
+    def _serve(self, choice: Choice) -> None:
+        canary = choice.canary
+        serving = Serving(
+            revision=choice.revision,
+            stable=self.table.version(choice.stable),
+            canary=self.table.version(canary.ref) if canary else None,
+            router=Split(canary.seed, canary.hundredths) if canary else None,
+            guard=self._guard(choice) if canary else None,
+        )
+        self._switching = _Switching(choice, self._engine.serve(serving))
+
+    def _guard(self, choice: Choice) -> Guard:
+        limits = choice.canary.limits if choice.canary else None
+        return WatchedGuard(TripGuard(limits) if limits else None, choice.revision, self._events.put)
+
+    def _free(self, ref: VersionRef) -> None:
+        version = self.table.row(ref).version
+        self._move(ref, State.GONE)
+        if version is not None:
+            self._engine.release(version)
+
+    def _give_up(self, loaded: Loaded) -> None:
+        """Let a version go that no longer is wanted, without a word about its process having survived it."""
+        loaded.settle()
+        self._engine.release(loaded.version)
+
+    def _hear_event(self) -> None:
+        """Hear one thing that was told, so that every transition can be reported before the next."""
+        if self._events.empty():
+            return
+        event = self._events.get_nowait()
+        if isinstance(event, Tripped):
+            self._trip(event)
+        elif event.job is self._job:
+            self._hear_load(event)
+        elif isinstance(event, Loaded):
+            self._give_up(event)
+
+    def _trip(self, tripped: Tripped) -> None:
+        log.error("revision %d: the canary is stopped here, %s", tripped.revision, tripped.reason)
+        self.tripped = tripped
+        self.changes += 1
+
+    def _hear_load(self, event: LoadEvent) -> None:
+        ref = event.job.ref
+        match event:
+            case Stage(_, state, digest):
+                self.table.learn(ref, digest=digest)
+                self._move(ref, state)
+            case Loaded(_, version):
+                self.table.learn(ref, version=version)
+                self._move(ref, State.WARMING)
+                self._warming = _Warming(event, self._engine.warm(version))
+            case LoadFailed(_, reason):
+                self._job = None
+                self._move(ref, State.FAILED, reason=reason)
+
+    def _look_at_warming(self) -> None:
+        warming = self._warming
+        if warming is None or not warming.answer.done():
+            return
+        self._job = self._warming = None
+        ref, error = warming.loaded.job.ref, warming.answer.exception()
+        if error is None:
+            warming.loaded.settle()
+            self._move(ref, State.READY)
+        else:
+            self._give_up(warming.loaded)
+            self._move(ref, State.FAILED, reason=str(error))
+
+    def _look_at_switch(self) -> None:
+        switching = self._switching
+        if switching is None or not switching.answer.done():
+            return
+        switching.answer.result()
+        self._switching = None
+        self.serving = switching.choice
+        if self.tripped is not None and self.tripped.revision < switching.choice.revision:
+            self.tripped = None
+        self.table.serve(switching.choice, at_s=self._clock.wall_s())
+        self.changes += 1
+        log.info("revision %d serves: %s", switching.choice.revision, _spoken(switching.choice))
+
+    def _move(self, ref: VersionRef, to: State, *, reason: str | None = None) -> None:
+        self.table.move(ref, to, at_s=self._clock.wall_s(), reason=reason)
+        self.changes += 1
+        level = logging.ERROR if to is State.FAILED else logging.INFO
+        log.log(level, "version %s is %s%s", ref.version, to, f": {reason}" if reason else "")
+
+
+def _spoken(choice: Choice) -> str:
+    canary = choice.canary
+    return f"version {choice.stable.version}" + (
+        f", canary {canary.ref.version} at {canary.hundredths / 100:g} %" if canary else ""
+    )

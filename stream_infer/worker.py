@@ -1,0 +1,236 @@
+"""One scoring worker: its threads, its state, and why it stopped if it failed. Knows no Faust."""
+
+import gc
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from stream_infer import __version__
+from stream_infer.avro import load_schema
+from stream_infer.clock import SystemClock
+from stream_infer.errors import Stop
+from stream_infer.loading import VersionLoader
+from stream_infer.metrics import Metrics, Reporter
+from stream_infer.model import ModelSlot
+from stream_infer.pipeline.compute import ComputeThread
+from stream_infer.pipeline.inbox import Inbox, reply
+from stream_infer.pipeline.run import Scorer
+from stream_infer.scoring import Surroundings, first_serving, make_scorer, set_threads
+from stream_infer.settings import Settings
+from stream_infer.steering import GateQueue, Steering
+from stream_infer.transport.clients import (
+    SaslFiles,
+    consumer_config,
+    output_producer_config,
+    producer_config,
+    wait_for_broker,
+)
+from stream_infer.transport.control import check_control_topic
+from stream_infer.transport.credit import Credit
+from stream_infer.transport.feed import Feed
+from stream_infer.transport.link import Link
+from stream_infer.transport.sink import Sink
+from stream_infer.transport.topics import admin_for, check_topics, smallest_message_limit
+
+log = logging.getLogger(__name__)
+
+GC_THRESHOLDS: Final = (20_000, 50, 100)
+REPORT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The app around a worker: `crash` ends it, from any thread; `is_stopping` says that it ends already."""
+
+    crash: Callable[[BaseException], None]
+    is_stopping: Callable[[], bool]
+
+
+class Worker:
+    """The scoring side of an app. `failure` is what ended it, `clean` whether nothing was left undone."""
+
+    def __init__(self, host: Host, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.metrics = Metrics(version=__version__, clock=self.clock)
+        self.reporter = Reporter(self.metrics, period_s=REPORT_S)
+        self.inbox = Inbox()
+        batching = settings.batching
+        self.credit = Credit(records=batching.queue_limit_records, size_bytes=batching.queue_limit_bytes)
+        self.slot: ModelSlot | None = None
+        self._scorer: Scorer | None = None
+        self.failure: BaseException | None = None
+        self.clean = True
+        self._host = host
+        self._gates = GateQueue()
+        self._steering: Steering | None = None
+        self._checked = False
+        self._message_limit: int | None = None
+        self._feed = self._make_feed()
+        self._compute = ComputeThread(inbox=self.inbox, prepare=self._make_scorer, failed=self._fail)
+        self._declare_gauges()
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Return the metrics' registry."""
+        return self.metrics.registry
+
+    def check(self) -> None:
+        """Look at what must be right before anything starts; raises `Stop` with one sentence. Done once."""
+        if not self._checked:
+            wait_for_broker(self.settings)
+            admin, topics = admin_for(self.settings), self.settings.topics
+            check_topics(admin, self.settings)
+            check_control_topic(admin, self.settings)
+            self._message_limit = smallest_message_limit(admin, [topics.output, topics.dead_letter])
+            self._checked = True
+
+    def link(self) -> Link:
+        """Return what the transport needs to know of this worker."""
+        return Link(
+            input_topics=frozenset(self.settings.topics.input),
+            feed=self._feed,
+            producer_properties=producer_config(self.settings),
+            shutdown_timeout_s=self.settings.delivery.shutdown_timeout_s,
+            before_subscribe=self._make_ready,
+            after_close=self._note_end,
+            failed=self._note_failure,
+        )
+
+    def sick_reasons(self) -> list[str]:
+        """Return why this process should be restarted."""
+        silent_s = self.clock.monotonic_s() - self._feed.state.last_turn_s
+        reasons = [] if self.failure is None else [str(self.failure)]
+        reasons += [] if (stuck := self._stuck()) is None else [str(stuck)]
+        if self._feed.state.joined and silent_s > self.settings.model.inference_timeout_s:
+            reasons.append(f"the consumer thread made no turn for {silent_s:.0f} s")
+        return reasons
+
+    def end_if_stuck(self) -> None:
+        """Stop the app when a model call takes longer than it ever may; nothing of it is committed."""
+        if (stuck := self._stuck()) is not None:
+            self._fail(stuck)
+
+    def _stuck(self) -> Stop | None:
+        since_s = self._scorer.calling_since_s if self._scorer else None
+        busy_s = 0.0 if since_s is None else self.clock.monotonic_s() - since_s
+        if busy_s <= self.settings.model.inference_timeout_s:
+            return None
+        limit_s = self.settings.model.inference_timeout_s
+        return Stop(f"a call of the model has not ended after {busy_s:.0f} s, model.inference_timeout_s is {limit_s:g}")
+
+    def unready_reasons(self) -> list[str]:
+        """Return why no record is scored now."""
+        reasons = self.sick_reasons()
+        if not self._compute.is_ready():
+            reasons.append("no version of the model serves yet")
+        if not self._feed.state.joined:
+            reasons.append("the consumer group is not joined yet")
+        if self._host.is_stopping():
+            reasons.append("the worker is draining")
+        return reasons
+
+    def models(self) -> Mapping[str, object]:
+        """Return what this worker last said on the status topic, as `/models` shows it."""
+        status = self._steering.status() if self._steering else None
+        return asdict(status) if status else {}
+
+    def _make_feed(self) -> Feed:
+        return Feed(
+            properties=consumer_config(self.settings),
+            reset=self.settings.kafka.auto_offset_reset,
+            credit=self.credit,
+            inbox=self.inbox,
+            clock=self.clock,
+            credentials=SaslFiles(self.settings),
+            gate=self._gates,
+        )
+
+    def _declare_gauges(self) -> None:
+        gauge, state = self.metrics.gauge, self._feed.state
+        gauge("queue_records", "Records between poll and produce.", lambda: self.credit.used_records)
+        gauge("queue_bytes", "Bytes between poll and produce.", lambda: self.credit.used_bytes)
+        gauge("assigned_partitions", "Partitions this worker owns.", lambda: len(state.assigned))
+        gauge("positions_lost", "Positions lost to retention since the start.", lambda: state.positions_lost)
+        gauge("ready", "1 when records are scored.", lambda: not self.unready_reasons())
+
+    def _make_ready(self, stopping: Callable[[], bool]) -> None:
+        """Load the model, then keep what is loaded out of the garbage collector's way."""
+        try:
+            self.check()
+            set_threads()
+            self._compute.start()
+            self._steering = self._start_steering()
+            self._compute.wait_until_ready(stopping)
+        except BaseException as error:
+            if not stopping():
+                self._note_failure(error)
+            self.inbox.close(error)
+            raise
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+
+    def _start_steering(self) -> Steering:
+        """Follow the control topic: the first version that serves comes from there, or from the settings."""
+        reader = load_schema(self.settings.schemas.input)
+        steering = Steering(
+            self.settings,
+            loader=VersionLoader(self.settings, reader=reader, clock=self.clock),
+            engine=self.inbox,
+            gates=self._gates,
+            clock=self.clock,
+            metrics=self.metrics,
+            failed=self._steering_failed,
+        )
+        steering.start()
+        return steering
+
+    def _make_scorer(self) -> Scorer:
+        """Wait for the first version, and put the path together; runs on the compute thread, which keeps the device."""
+        first = first_serving(self.inbox, batch_size=self.settings.batching.max_batch_size)
+        self.slot = ModelSlot(first.serving)
+        self._scorer = make_scorer(
+            self.settings,
+            self.slot,
+            Surroundings(
+                inbox=self.inbox,
+                producer=self._make_sink(),
+                committer=self._feed.commits,
+                give=lambda records, size_bytes: self.credit.give(records, size_bytes=size_bytes),
+                clock=self.clock,
+                metrics=self.metrics,
+            ),
+        )
+        reply(first.answer, None)
+        return self._scorer
+
+    def _make_sink(self) -> Sink:
+        properties = output_producer_config(self.settings, topic_limit_bytes=self._message_limit)
+        return Sink(properties, credentials=SaslFiles(self.settings))
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop the app; called on the thread that failed."""
+        self._note_failure(error)
+        self._host.crash(error)
+
+    def _steering_failed(self, error: BaseException) -> None:
+        """Stop the app, unless it stops already: then nobody answers what the rollout thread asks."""
+        if not self._host.is_stopping():
+            self._fail(error)
+
+    def _note_failure(self, error: BaseException) -> None:
+        """Keep the first failure, and say it once."""
+        if self.failure is None:
+            self.failure = error
+            log.critical("the worker cannot go on: %s", error, exc_info=None if isinstance(error, Stop) else error)
+
+    def _note_end(self, clean: bool) -> None:  # noqa: FBT001 - the transport's callback
+        self.clean = clean
+        if self._steering is not None:
+            self._steering.stop()
+        if self.failure is None and self._compute.is_ready():
+            self._compute.join()
