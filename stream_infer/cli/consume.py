@@ -48,7 +48,10 @@ def consume(
     name = topic or settings.topics.output
     wait_for_broker(settings)
     require_topic(admin_for(settings), name, settings)
-    printer = LinePrinter(_reader(settings, name), with_metadata=metadata or name == settings.topics.dead_letter)
+    printer = LinePrinter(
+        reader_of(settings, is_output=name == settings.topics.output),
+        with_metadata=metadata or name == settings.topics.dead_letter,
+    )
     consumer = create_client(Consumer, reader_config(settings))
     try:
         _assign(consumer, name, from_beginning=from_beginning)
@@ -140,10 +143,10 @@ def _messages(consumer: Consumer, *, timeout_s: float | None) -> Iterator[Messag
             raise Stop(f"Topic {message.topic()} cannot be read: {error.str()}.")
 
 
-def _reader(settings: Settings, topic: str) -> RecordReader:
+def reader_of(settings: Settings, *, is_output: bool) -> RecordReader:
+    """Return a reader of predictions, or of events, as the settings say that they are framed."""
     reader = load_schema(settings.schemas.input)
     prediction = with_passthrough(load_schema(settings.schemas.output), reader, settings.schemas.passthrough)
-    is_output = topic == settings.topics.output
     return RecordReader(
         input_format=_format(settings, is_output=is_output),
         local=(reader, prediction, *_beside(settings)),

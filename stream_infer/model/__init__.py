@@ -1,26 +1,33 @@
 """One model version's life: find it, check it, load it, run it, lease and swap it. Knows no Kafka and no Avro.
 
-manifest    `model.yaml`                      repository  where versions lie
-files       checked bytes                     formats/    artifact to network; architectures for weights
+manifest    `model.yaml`                      repository  where versions lie; sources/ elsewhere
+fetch       a version to this machine         files       checked bytes
+formats/    artifact to network               architectures  what weights belong to
 columns     Arrow to NumPy, row by row        inputs      columns to tensors
 outputs     scores and their meaning          scored      the value that travels on, and its Arrow columns
 device      CPU, and what a device is         cuda        NVIDIA devices
-version     prepare, launch, wait             load        a folder to a version that was tried
-golden      samples with expected scores      package     a folder from an artifact
+version     prepare, launch, wait, release    weights     memory that can be given back
+load        a folder to a version             golden      samples with expected scores
+trial       first in a child process          tried       what the child runs; watched: how it is watched
+known       what trials found out             attempts    loads that ended their process
+memory      what machine and process have     lifecycle   the states of a version, as a table
 serving     the versions that serve           slot        lease and swap them
+package     a folder from an artifact
 """
 
 from stream_infer.model.device import Device, limit_threads, open_device
 from stream_infer.model.load import load_version
 from stream_infer.model.manifest import Manifest
+from stream_infer.model.memory import return_memory
 from stream_infer.model.repository import VersionDirectory, find_version
 from stream_infer.model.scored import Scored
 from stream_infer.model.serving import Guard, Router, Serving, Variant
 from stream_infer.model.slot import ModelSlot
-from stream_infer.model.version import InferenceFailed, LoadedVersion, OutOfDeviceMemory, Pending, Prepared
+from stream_infer.model.version import Facts, InferenceFailed, LoadedVersion, OutOfDeviceMemory, Pending, Prepared
 
 __all__ = [
     "Device",
+    "Facts",
     "Guard",
     "InferenceFailed",
     "LoadedVersion",
@@ -38,4 +45,5 @@ __all__ = [
     "limit_threads",
     "load_version",
     "open_device",
+    "return_memory",
 ]

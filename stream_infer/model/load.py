@@ -1,6 +1,6 @@
 """Load: a version's folder to a `LoadedVersion` that was tried at the sizes it will meet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -50,8 +50,7 @@ def load_version(
     say(f"load: {manifest.artifact} as {manifest.format} on {device.torch_device}")
     version = _assemble(found, network, manifest=manifest, digest=digest_of(content), device=device)
     if facts is not None:
-        _compile(version, batch_size)
-        return replace(version, width=facts.width, writes_inputs=facts.writes_inputs)
+        return _as_known(version, facts, batch_size=batch_size)
     version = _try(version, batch_size, say)
     if manifest.golden is not None:
         say(golden.check(version, files[manifest.golden], batch_size=batch_size))
@@ -140,21 +139,24 @@ def _sizes(version: LoadedVersion, batch_size: int) -> list[int]:
     return sorted({1, largest, *(size for size in version.allowed_batch_sizes if size <= largest)})
 
 
-def _compile(version: LoadedVersion, batch_size: int) -> None:
+def _as_known(version: LoadedVersion, facts: Facts, *, batch_size: int) -> LoadedVersion:
+    if version.manifest.compile == "inductor":
+        _compile(version, _sizes(version, batch_size))
+    return replace(version, width=facts.width, writes_inputs=facts.writes_inputs)
+
+
+def _compile(version: LoadedVersion, sizes: Sequence[int]) -> None:
     """Have the compiler look at every size here and now, so that no live batch waits while it does."""
-    if version.manifest.compile != "inductor":
-        return
+    specs, on = version.manifest.inputs, version.device.torch_device
     try:
         with torch.inference_mode():
-            for rows in _sizes(version, batch_size):
-                tensors = example_inputs(
-                    version.manifest.inputs, version.bound.padded(rows), precision=version.precision
-                )
+            for rows in sizes:
+                tensors = example_inputs(specs, version.bound.padded(rows), precision=version.precision)
                 # Not with the device's own streams: they belong to the thread that launches.
-                version.call(*(tensor.to(version.device.torch_device) for tensor in tensors))
+                version.call(*(tensor.to(on) for tensor in tensors))
         version.device.settle()
     except Exception as error:  # whatever the model's code or the compiler raises
-        raise Stop(str(version.failure(error, rows=1))) from error
+        raise Stop(str(version.failure(error, rows=max(sizes)))) from error
 
 
 def _try(version: LoadedVersion, batch_size: int, say: Report) -> LoadedVersion:

@@ -64,7 +64,7 @@ def _cgroup_files(root: Path) -> Iterator[Path]:
 
     In a container the group's path is often not visible, and the limit lies at the top.
     """
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, group = line.split(":", 2)
             place = _V1 if "memory" in controllers.split(",") else None if controllers else _V2

@@ -45,7 +45,7 @@ class SafetensorsFormat:
         """Return the architecture with these weights; see `Format.load`."""
         if manifest.architecture is None:
             raise Stop("model.yaml has format safetensors and no architecture, expected its name and args")
-        weights = _read(artifact, manifest.artifact)
+        weights = read_weights(artifact, manifest.artifact)
         module = _build_empty(manifest.architecture) or architectures.build(manifest.architecture)
         try:
             module.load_state_dict(weights, assign=True)
@@ -71,8 +71,11 @@ def _build_empty(architecture: Architecture) -> nn.Module | None:
         return None
 
 
-def _read(artifact: bytes, name: str) -> dict[str, torch.Tensor]:
-    """Return copies of the tensors; unlike the library's, which holds the interpreter, others run while it copies."""
+def read_weights(artifact: bytes, name: str) -> dict[str, torch.Tensor]:
+    """Return copies of the tensors in a file called `name`. Raises Stop when it is no safetensors file.
+
+    Other threads run while it copies, which the library does not let them.
+    """
     header_bytes = int.from_bytes(artifact[:_LENGTH_BYTES], "little")
     limit = min(MAX_HEADER_BYTES, len(artifact) - _LENGTH_BYTES)
     if header_bytes > limit:
@@ -80,8 +83,8 @@ def _read(artifact: bytes, name: str) -> dict[str, torch.Tensor]:
     start = _LENGTH_BYTES + header_bytes
     data = np.frombuffer(artifact, np.uint8)[start:]
     try:
-        described = dict(json.loads(artifact[_LENGTH_BYTES:start]))
-        return {one: _copy(data, **of) for one, of in described.items() if one != "__metadata__"}
+        described = json.loads(artifact[_LENGTH_BYTES:start]).items()
+        return {one: _copy(data, **of) for one, of in described if one != "__metadata__"}
     except Exception as error:
         raise Stop(f"{name} cannot be loaded as safetensors: {cause(error)}") from error
 

@@ -1,0 +1,154 @@
+"""An operator at work: reads the log and what the workers say, writes a word, waits for what comes of it."""
+
+import getpass
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+from stream_infer.clock import Clock
+from stream_infer.errors import Retry, Stop
+from stream_infer.model.repository import find_version
+from stream_infer.rollout.campaign import Campaign, Phase, View, step
+from stream_infer.rollout.fold import Counted, Entry, Folded, Outcome, Verdict, fold
+from stream_infer.rollout.operate import Issued, with_baseline
+from stream_infer.rollout.record import Desired, VersionRef, parse_desired, to_json
+from stream_infer.rollout.status import WorkerStatus
+from stream_infer.settings import Settings
+from stream_infer.transport.clients import wait_for_broker
+from stream_infer.transport.control import ControlReader, ControlWriter, check_control_topic
+from stream_infer.transport.members import Members
+from stream_infer.transport.status import StatusReader
+from stream_infer.transport.topics import admin_for
+
+LOOK_S: Final = 0.1
+MEMBERS_S: Final = 1.0
+READ_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One record of the log that is about our model, and what became of it."""
+
+    entry: Entry
+    verdict: Verdict
+
+
+class Operator:
+    """Used as a `with` block; `say` is told of progress, a line each. Raises `Stop` where the topics are not right."""
+
+    def __init__(self, settings: Settings, *, model: str, clock: Clock, say: Callable[[str], None]) -> None:
+        wait_for_broker(settings)
+        check_control_topic(admin_for(settings), settings)
+        self._settings = settings
+        self._clock = clock
+        self._say = say
+        self._writer: ControlWriter | None = None
+        self._reader = ControlReader(settings)
+        self._statuses = StatusReader(settings, model=model)
+        self._members = Members(settings)
+        self._live: frozenset[str] | None = None
+        self._live_at_s = float("-inf")
+        self._said: dict[str, str] = {}
+        self.folded = Folded(model, settings.application_id)
+        self.told: list[Told] = []
+
+    def __enter__(self) -> Self:
+        self._read_log(self._reader.end_offset())
+        self._statuses.read_to_end()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.close()
+        self._statuses.close()
+
+    @property
+    def known(self) -> Folded:
+        """Return the log as a word goes on from it: before the first record the settings' version serves."""
+        model = self._settings.model
+        with suppress(Stop, Retry):
+            version = model.version or find_version(model.repository, model.name).version
+            return with_baseline(self.folded, VersionRef(version))
+        return self.folded
+
+    def issued(self, reason: str | None) -> Issued:
+        """Return who says a word now, and why."""
+        now = datetime.fromtimestamp(self._clock.wall_s(), UTC)
+        return Issued(now.isoformat(timespec="seconds"), f"{_user()}@{socket.gethostname()}", reason)
+
+    def look(self) -> View:
+        """Return how things stand, after waiting a moment for news."""
+        self._hear(self._reader.read(0.0))
+        self._statuses.read(LOOK_S)
+        now_s = self._clock.monotonic_s()
+        if now_s - self._live_at_s >= MEMBERS_S:
+            self._live, self._live_at_s = self._members.live(), now_s
+        return View(self._live, dict(self._statuses.latest), self.folded, now_s)
+
+    def news(self) -> list[WorkerStatus]:
+        """Return what workers said since the last look, and hear what was written to the log."""
+        self._hear(self._reader.read(0.0))
+        return self._statuses.read(READ_S)
+
+    def write(self, desired: Desired) -> int:
+        """Append a state and return its offset; raises `Stop`, naming who won, when it does not count."""
+        value = to_json(desired)
+        parse_desired(value, next_revision=desired.revision)
+        self._writer = self._writer or ControlWriter(self._settings)
+        offset = self._writer.append(value, key=desired.model.encode())
+        self._read_log(offset + 1)
+        if not any(counted.offset == offset for counted in self.folded.history):
+            raise Stop(f"Revision {desired.revision} came too late: {_winner(self.folded.history[-1])} counts.")
+        self._say(f"revision {desired.revision} is written, at offset {offset}")
+        return offset
+
+    def wait(self, campaign: Campaign) -> Campaign:
+        """Wait until a campaign is over and return it; what each worker does is said whenever it changes."""
+        while not campaign.is_over:
+            view = self.look()
+            campaign = step(campaign, view)
+            self._show(campaign, view.now_s)
+        return campaign
+
+    def _show(self, campaign: Campaign, now_s: float) -> None:
+        for sighting in campaign.sightings:
+            if self._said.get(sighting.worker) != sighting.state:
+                self._said[sighting.worker] = sighting.state
+                self._say(sighting.line(now_s))
+
+    def _read_log(self, end: int) -> None:
+        while self._reader.position < end:
+            self._hear(self._reader.read(READ_S))
+
+    def _hear(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self.folded, verdict = fold(self.folded, entry)
+            if verdict.outcome is not Outcome.OTHER:
+                self.told.append(Told(entry, verdict))
+
+
+def arrived(campaign: Campaign) -> str:
+    """Return one sentence about a campaign that ended well; raises `Stop` with its reason otherwise."""
+    if campaign.phase is not Phase.DONE:
+        raise Stop(f"{(campaign.reason or campaign.phase).rstrip('.')}.")
+    return (
+        f"revision {campaign.goal.revision} serves on {len(campaign.sightings)} workers; "
+        f"from the first to the last {1000 * (campaign.spread_s or 0):.0f} ms"
+    )
+
+
+def _winner(counted: Counted) -> str:
+    desired = counted.desired
+    return f"revision {desired.revision} by {desired.issued_by or 'somebody'}, at offset {counted.offset},"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in many containers
+        return "unknown"
