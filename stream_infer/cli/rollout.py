@@ -12,7 +12,7 @@ import yaml
 from stream_infer.cli.operator import Operator
 from stream_infer.cli.options import CommonOptions, with_common_options
 from stream_infer.cli.rollout_view import desired_json, history_lines, print_history, print_status, status_json
-from stream_infer.cli.rollout_word import Asked, Manner, Word, say, speak, start
+from stream_infer.cli.rollout_word import Asked, Manner, Word, canary_word, say, speak, start
 from stream_infer.clock import SystemClock
 from stream_infer.errors import Stop, WrongUse
 from stream_infer.rollout import operate
@@ -91,18 +91,10 @@ def canary(  # noqa: PLR0913 - a parameter is an option
     """Let a version answer a share of the records, by a hash of their keys: the same ones on every worker."""
     settings = common.start()
     manner = _manner(settings, model, reason=reason, wait=wait, timeout=timeout, dry_run=dry_run)
-    hundredths = _hundredths(percent)
-    limits = None
-    if max_error_ratio is not None or max_nonfinite_ratio is not None:
-        limits = TripLimits(max_error_ratio, max_nonfinite_ratio, window_s, min_records)
+    share = _hundredths(percent)
+    limits = TripLimits(max_error_ratio, max_nonfinite_ratio, window_s, min_records)
     ref = Asked(version, uri, sha256).pin(settings, model=manner.model)
-
-    def word(folded: Folded, issued: Issued) -> Desired:
-        return operate.canary(
-            folded, ref, hundredths=hundredths, limits=limits, issued=issued, allow_output_change=allow_output_change
-        )
-
-    _say(settings, word, manner=manner)
+    _say(settings, canary_word(ref, share, limits=limits, allow_output_change=allow_output_change), manner=manner)
 
 
 @app.command("promote")

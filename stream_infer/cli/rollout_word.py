@@ -14,7 +14,7 @@ from stream_infer.rollout import operate
 from stream_infer.rollout.campaign import Phase, View, arrive, prepare
 from stream_infer.rollout.fold import Folded
 from stream_infer.rollout.operate import Issued
-from stream_infer.rollout.record import Desired, VersionRef, to_json
+from stream_infer.rollout.record import Desired, TripLimits, VersionRef, to_json
 from stream_infer.settings import Settings
 
 NOBODY: Final = "no live worker: the version is verified here, and workers that start later take it from the log"
@@ -93,6 +93,23 @@ def start(
     elif operator.known.current is not None:
         _prepare(operator, ref, before=before, manner=manner, allow_output_change=allow_output_change)
     speak(operator, switch, manner=manner)
+
+
+def canary_word(ref: VersionRef, hundredths: int, *, limits: TripLimits, allow_output_change: bool) -> Word:
+    """Return the word that gives a version a share; limits that limit nothing are none."""
+    has_limits = limits.max_error_ratio is not None or limits.max_nonfinite_ratio is not None
+
+    def word(folded: Folded, issued: Issued) -> Desired:
+        return operate.canary(
+            folded,
+            ref,
+            hundredths=hundredths,
+            limits=limits if has_limits else None,
+            issued=issued,
+            allow_output_change=allow_output_change,
+        )
+
+    return word
 
 
 def verify_here(settings: Settings, asked: Asked, *, ref: VersionRef, model: str) -> None:
