@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ HERE = Path(__file__).parent
 BATCH = 512
 VERSIONS = {"1": 1, "2": 2}
 FIRST = "1"
+CACHE = "cache"
 MAXIMUM_EVENTS = 400_000
 SHARE = 0.25
 WARM_S = 10.0
@@ -107,7 +109,7 @@ def set_environment(folder: Path) -> None:
             "PYTHONPATH": register(folder / "site"),
             "STREAM_INFER_MODEL__VERSION": FIRST,
             "STREAM_INFER_MODEL__KEEP_PREVIOUS_S": "0",
-            "STREAM_INFER_MODEL__CACHE_DIRECTORY": str(folder / "cache"),
+            "STREAM_INFER_MODEL__CACHE_DIRECTORY": str(folder / CACHE),
         }
     )
 
@@ -153,7 +155,7 @@ def measure(rate: int, ground: Ground) -> Run:
         wait_for_line(reader)
         sender = stack.enter_context(running(script("pace.py", servers, task.source, str(rate)), asked=True))
         time.sleep(WARM_S)
-        swaps, steady = swap_and_rest(control, ground.swaps, rate)
+        swaps, steady = swap_and_rest(control, ground, rate)
         told = json.loads(stop(sender))
         time.sleep(SETTLE_S)
         stop(reader)
@@ -163,17 +165,21 @@ def measure(rate: int, ground: Ground) -> Run:
     return Run(Arrivals(due, read), swaps, steady, told["sent"], told["late_p99_ms"])
 
 
-def swap_and_rest(control: Control, swaps: int, rate: int) -> tuple[list[Swap], list[Span]]:
-    """Swap versions in turn; behind each swap stands a steady window as long as it took."""
+def swap_and_rest(control: Control, ground: Ground, rate: int) -> tuple[list[Swap], list[Span]]:
+    """Swap versions in turn; behind each swap stands a steady window as long as it took.
+
+    Every swap tries its version in a child process first, as one does that a worker has never seen.
+    """
     done: list[Swap] = []
     steady: list[Span] = []
-    for number in range(1, swaps + 1):
+    for number in range(1, ground.swaps + 1):
+        shutil.rmtree(ground.folder / CACHE / "trials")
         version = "2" if number % 2 else "1"
         told_ms = now_ms()
         control.tell(version, revision=number)
         control.until_active(version, revision=number)
         done.append(Swap(number, version, told_ms, now_ms()))
-        say(f"{rate:,} events/s: swap {number} of {swaps} took {(done[-1].active_ms - told_ms) / 1000:.2f} s")
+        say(f"{rate:,} events/s: swap {number} of {ground.swaps} took {(done[-1].active_ms - told_ms) / 1000:.2f} s")
         time.sleep(AFTER_ACTIVE_S + PAUSE_S)
         begin_ms = now_ms()
         time.sleep((window(done[-1]).end_ms - told_ms) / 1000)

@@ -12,9 +12,9 @@ from stream_infer.clock import Clock
 from stream_infer.errors import Retry
 from stream_infer.loading import VersionLoader
 from stream_infer.metrics import Metrics
-from stream_infer.model import find_version
-from stream_infer.rollout.follow import Follower, Origins
-from stream_infer.rollout.ports import Engine
+from stream_infer.model import find_version, return_memory
+from stream_infer.rollout.follow import Follower
+from stream_infer.rollout.ports import Engine, Origins
 from stream_infer.rollout.record import VersionRef
 from stream_infer.rollout.status import VersionStatus, WorkerStatus
 from stream_infer.rollout.table import Row
@@ -135,6 +135,8 @@ class Steering:
         if self._follower.serving is not before:
             self._metrics.swaps_total.labels("served").inc()
         self._report(writer)
+        if self._follower.was_released():
+            return_memory()
         try:
             self._gates.open(
                 position=reader.position, end_offset=reader.end_offset, in_step=self._follower.is_in_step()

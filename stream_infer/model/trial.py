@@ -15,6 +15,7 @@ from stream_infer.clock import Clock, SystemClock
 from stream_infer.errors import Stop
 from stream_infer.model.known import KnownFacts
 from stream_infer.model.memory import default_memory_limit, resident_bytes
+from stream_infer.model.priority import step_back, step_forward
 from stream_infer.model.repository import VersionDirectory
 from stream_infer.model.tried import Request, ran_out
 from stream_infer.model.version import Facts
@@ -22,6 +23,8 @@ from stream_infer.model.watched import Ended, Watched
 
 log = logging.getLogger(__name__)
 
+PATIENCE_S: Final = 30.0
+"""A child gets only what of the processor nobody else wants, for so long; then its share, or it would never end."""
 CHILD: Final = "stream_infer.model.tried"
 TAIL_CHARACTERS: Final = 4000
 # While the child has not yet said what it has in use itself, amply.
@@ -85,6 +88,7 @@ class _Trial:
         self._limit_bytes = trial.limit_bytes
         self._clock = clock
         self._deadline_s = clock.monotonic_s() + trial.timeout_s
+        self._patient_until_s: float | None = clock.monotonic_s() + min(PATIENCE_S, trial.timeout_s / 2)
         self._what = f"version {found.version}"
 
     def run(self, cancelled: Callable[[], bool]) -> Facts:
@@ -95,6 +99,7 @@ class _Trial:
             child = Watched([sys.executable, "-P", "-m", CHILD], request, env=_environment())
         except OSError as error:
             raise Stop(f"{self._what} cannot be tried: no process can be started: {error.strerror}") from error
+        step_back(child.pid)
         ended = child.wait(lambda: self._look(child, cancelled))
         log.debug("the trial of %s ended %s:\n%s", self._what, ended, ended.printed[-TAIL_CHARACTERS:])
         return self._answer(child, ended)
@@ -121,6 +126,9 @@ class _Trial:
                 f"{self._what} took longer than {self._trial.timeout_s:g} s to be loaded and tried, {_when(child)} "
                 "(model.load_timeout_s)"
             )
+        if self._patient_until_s is not None and self._clock.monotonic_s() > self._patient_until_s:
+            self._patient_until_s = None
+            step_forward(child.pid)
         base_bytes = next((one["base_bytes"] for one in child.said if "base_bytes" in one), BASE_BYTES)
         if resident_bytes(child.pid) > self._limit_bytes + base_bytes:
             raise self._too_large()

@@ -5,7 +5,7 @@ later turn.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -18,7 +18,7 @@ from stream_infer.model.serving import Guard, Serving
 from stream_infer.rollout.fold import Entry, Folded, Outcome, Verdict, fold
 from stream_infer.rollout.guard import Tripped, WatchedGuard
 from stream_infer.rollout.plan import Action, Cancel, Choice, Forget, Free, Load, Plan, Retire, Serve, Snapshot, plan
-from stream_infer.rollout.ports import Engine, Loaded, Loader, LoadEvent, LoadFailed, LoadJob, Stage
+from stream_infer.rollout.ports import Engine, Loaded, Loader, LoadEvent, LoadFailed, LoadJob, Origins, Stage
 from stream_infer.rollout.record import Desired, VersionRef
 from stream_infer.rollout.split import Split
 from stream_infer.rollout.table import VersionTable
@@ -28,18 +28,6 @@ log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 5
 """Refusals that a status shows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origins:
-    """Where the desired state comes from before the log says anything.
-
-    `baseline` returns the version that the settings name and raises `Stop` when they name none that exists.
-    """
-
-    model: str
-    application_id: str
-    baseline: Callable[[], VersionRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +60,7 @@ class Follower:
         self._job: LoadJob | None = None
         self._warming: _Warming | None = None
         self._switching: _Switching | None = None
+        self._releases: list[Future[None]] = []
         self._baseline: Desired | None = None
         self._plan: Plan | None = None
         self.folded = Folded(origins.model, origins.application_id)
@@ -109,6 +98,13 @@ class Follower:
     def has_news(self) -> bool:
         """Whether another turn now has something to hear."""
         return not self._events.empty()
+
+    def was_released(self) -> bool:
+        """Whether versions were emptied since this was asked last."""
+        waiting = [release for release in self._releases if not release.done()]
+        was_released = len(waiting) < len(self._releases)
+        self._releases = waiting
+        return was_released
 
     def is_in_step(self) -> bool:
         """Whether what the log names serves here, or has failed here while something else serves."""
@@ -222,12 +218,12 @@ class Follower:
         version = self.table.row(ref).version
         self._move(ref, State.GONE)
         if version is not None:
-            self._engine.release(version)
+            self._releases.append(self._engine.release(version))
 
     def _give_up(self, loaded: Loaded) -> None:
         """Let a version go that no longer is wanted, without a word about its process having survived it."""
         loaded.settle()
-        self._engine.release(loaded.version)
+        self._releases.append(self._engine.release(loaded.version))
 
     def _hear_event(self) -> None:
         """Hear one thing that was told, so that every transition can be reported before the next."""

@@ -11,6 +11,18 @@ from stream_infer.model.serving import Serving
 from stream_infer.rollout.record import VersionRef
 
 
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where the desired state comes from before the log says anything.
+
+    `baseline` returns the version that the settings name and raises `Stop` when they name none that exists.
+    """
+
+    model: str
+    application_id: str
+    baseline: Callable[[], VersionRef]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadJob:
     """A version to bring into the worker, for one revision.

@@ -12,8 +12,8 @@ from stream_infer.model import LoadedVersion, load_version, open_device
 from stream_infer.model.lifecycle import State
 from stream_infer.model.serving import Serving
 from stream_infer.rollout.fold import Entry
-from stream_infer.rollout.follow import Follower, Origins
-from stream_infer.rollout.ports import Loaded, LoadEvent, LoadFailed, LoadJob, Stage
+from stream_infer.rollout.follow import Follower
+from stream_infer.rollout.ports import Loaded, LoadEvent, LoadFailed, LoadJob, Origins, Stage
 from stream_infer.rollout.record import VersionRef
 from stream_infer.testing.clock import HandClock
 from stream_infer.testing.models import write_mlp

@@ -15,8 +15,8 @@ from stream_infer.model.lifecycle import State
 from stream_infer.model.serving import Serving
 from stream_infer.model.version import InferenceFailed
 from stream_infer.rollout.fold import Entry
-from stream_infer.rollout.follow import Follower, Origins
-from stream_infer.rollout.ports import Loaded, LoadEvent, LoadFailed, LoadJob, Stage
+from stream_infer.rollout.follow import Follower
+from stream_infer.rollout.ports import Loaded, LoadEvent, LoadFailed, LoadJob, Origins, Stage
 from stream_infer.rollout.record import Desired, VersionRef
 from stream_infer.rollout.table import STARTED
 from stream_infer.testing.clock import HandClock
