@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from stream_infer.settings import Settings
 from stream_infer.testing.mock_cluster import MockCluster
 from stream_infer.transport.clients import admin_config, create_client, wait_for_broker
-from stream_infer.transport.topics import admin_for, plan_topics
+from stream_infer.transport.topics import admin_for, plan_topics, wanted_topics
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ def mock_cluster() -> Iterator[Cluster]:
 
         @contextmanager
         def topics(settings: Settings) -> Iterator[None]:
-            mock.create_topics(topic_names(settings))
+            for topic in wanted_topics(settings, partitions=PARTITIONS, replication_factor=1):
+                mock.create_topics([topic.name], partitions=topic.partitions)
             yield
 
         section = {"bootstrap_servers": mock.bootstrap_servers, "consumer_properties": dict(MOCK_CONSUMERS)}

@@ -1,53 +1,85 @@
 """librdkafka's mock cluster: a Kafka inside this process that other processes reach over TCP. No Java, no Docker."""
 
+import ctypes
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import cimpl
 
 from stream_infer.errors import Stop
 
-TIMEOUT_S: Final = 10.0
+PARTITIONS: Final = 4
+_PRODUCER: Final = 0
+_ERROR_BYTES: Final = 512
+_EXISTS: Final = 36
 
 
 class MockCluster:
     """A cluster of one broker on 127.0.0.1, there from entering the `with` block to leaving it.
 
-    It keeps 5 MB and 100,000 records of a partition and drops the oldest beyond that. A topic appears with four
-    partitions when it is first asked for, since requests to create topics are not answered; nor are requests to
-    describe groups, and a second member of a group may wait long for its share. Aborted records are not hidden.
+    It keeps 5 MB and 100,000 records of a partition and drops the oldest beyond that. Topics are made here, since
+    requests to create them are not answered; one that nobody made appears with four partitions when it is first asked
+    for. Requests to describe groups are not answered either, and a second member of a group may wait long for its
+    share. Aborted records are not hidden.
     """
 
     def __init__(self) -> None:
-        self._owner: AdminClient | None = None
-        self._bootstrap_servers = ""
+        self._library = _library()
+        self._client: int | None = None
+        self._cluster: int | None = None
 
     def __enter__(self) -> Self:
-        # The cluster lives as long as the client that was asked for it.
-        self._owner = AdminClient({"test.mock.num.brokers": 1, "log_level": 0})
-        try:
-            brokers = self._owner.list_topics(timeout=TIMEOUT_S).brokers.values()
-        except KafkaException as error:
-            raise Stop(f"librdkafka's mock cluster did not start: {error.args[0].str()}") from error
-        self._bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        conf = self._library.rd_kafka_conf_new()
+        self._library.rd_kafka_conf_set(conf, b"log_level", b"0", error, _ERROR_BYTES)
+        self._client = self._library.rd_kafka_new(_PRODUCER, conf, error, _ERROR_BYTES)
+        self._cluster = self._client and self._library.rd_kafka_mock_cluster_new(self._client, 1)
+        if not self._cluster:
+            raise Stop(f"librdkafka's mock cluster did not start: {error.value.decode() or 'no reason given'}")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._owner = None
-        self._bootstrap_servers = ""
+        cluster, self._cluster = self._cluster, None
+        client, self._client = self._client, None
+        self._library.rd_kafka_mock_cluster_destroy(cluster)
+        self._library.rd_kafka_destroy(client)
 
     @property
     def bootstrap_servers(self) -> str:
         """Return the address for other clients; empty outside the `with` block."""
-        return self._bootstrap_servers
+        if self._cluster is None:
+            return ""
+        address: bytes = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster)
+        return address.decode()
 
-    def create_topics(self, names: Sequence[str]) -> None:
-        """Make topics, four partitions each; one that exists is left as it is."""
-        if self._owner is None:
+    def create_topics(self, names: Sequence[str], *, partitions: int = PARTITIONS) -> None:
+        """Make topics; one that exists is left as it is. Raises Stop for one that cannot be made."""
+        if self._cluster is None:
             raise RuntimeError("the mock cluster is not running, expected to be inside its `with` block")
         for name in names:
-            self._owner.list_topics(name, timeout=TIMEOUT_S)
+            code = self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
+            if code not in {0, _EXISTS}:
+                raise Stop(f"librdkafka's mock cluster did not make topic {name}: error {code}")
+
+
+def _library() -> Any:
+    """Return librdkafka as confluent-kafka brings it, with the functions used here declared."""
+    library = ctypes.CDLL(cimpl.__file__)
+    pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+    declared = {
+        "rd_kafka_conf_new": (pointer, []),
+        "rd_kafka_conf_set": (number, [pointer, text, text, text, ctypes.c_size_t]),
+        "rd_kafka_new": (pointer, [number, pointer, text, ctypes.c_size_t]),
+        "rd_kafka_destroy": (None, [pointer]),
+        "rd_kafka_mock_cluster_new": (pointer, [pointer, number]),
+        "rd_kafka_mock_cluster_destroy": (None, [pointer]),
+        "rd_kafka_mock_cluster_bootstraps": (text, [pointer]),
+        "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
+    }
+    for name, (result, arguments) in declared.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

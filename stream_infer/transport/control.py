@@ -3,18 +3,19 @@
 import logging
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from stream_infer.errors import Retry, Stop
+from stream_infer.errors import Stop
 from stream_infer.rollout.fold import Entry
 from stream_infer.settings import Settings
-from stream_infer.transport.clients import create_client, producer_config, reader_config
+from stream_infer.transport.clients import create_client, producer_config
+from stream_infer.transport.tail import Tail
 from stream_infer.transport.topics import FoundTopic, TopicAdmin, control_faults, require_topic
 
 log = logging.getLogger(__name__)
 
-MOST_AT_ONCE: Final = 500
-REQUEST_TIMEOUT_S: Final = 5.0
+PARTITION: Final = 0
+DELIVERY_TIMEOUT_S: Final = 30
 
 
 def check_control_topic(admin: TopicAdmin, settings: Settings) -> None:
@@ -34,41 +35,30 @@ class ControlReader:
     """Reads the control topic from its beginning, without a group. Used by one thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._where = TopicPartition(settings.topics.control, 0, OFFSET_BEGINNING)
-        self._consumer = create_client(Consumer, reader_config(settings) | {"enable.partition.eof": True})
-        self._consumer.assign([self._where])
-        self.position = 0
+        self._tail = Tail(settings, settings.topics.control, partitions=(PARTITION,))
+
+    @property
+    def position(self) -> int:
+        """The offset up to which the log is read."""
+        return self._tail.positions[PARTITION]
 
     def read(self, timeout_s: float) -> list[Entry]:
-        """Return what was appended since the last call, waiting at most `timeout_s` for the first of it."""
-        messages = self._consumer.consume(1, timeout_s)
-        if messages:
-            messages += self._consumer.consume(MOST_AT_ONCE, 0)
-        entries = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                _, stamp_ms = message.timestamp()
-                entries.append(Entry(int(message.offset() or 0), message.key(), message.value(), stamp_ms))
-            if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's spelling
-                self.position = int(message.offset() or 0) + (error is None)
-            elif error.fatal():
-                raise Stop(f"Topic {self._where.topic} cannot be read: {error.str()}.")
-            else:
-                log.warning("topic %s: %s", self._where.topic, error.str())
-        return entries
+        """Return what was appended since the last call, waiting at most `timeout_s` for the first of it.
+
+        Raises `Stop` when this user may not read it, or when it was made anew; an outage is waited out.
+        """
+        return [
+            Entry(int(message.offset() or 0), message.key(), message.value(), message.timestamp()[1])
+            for message in self._tail.read(timeout_s)
+        ]
 
     def end_offset(self) -> int:
-        """Return the offset of the next record to be appended; raises `Retry` while the brokers are away."""
-        try:
-            _, high = self._consumer.get_watermark_offsets(self._where, timeout=REQUEST_TIMEOUT_S)
-        except KafkaException as error:
-            raise Retry(f"the end of {self._where.topic} is not known: {error.args[0].str()}") from error
-        return int(high)
+        """Return the next record's offset; raises `Retry` while the brokers are away, `Stop` where this user may not."""
+        return self._tail.ends()[PARTITION]
 
     def close(self) -> None:
         """Close the connection."""
-        self._consumer.close()
+        self._tail.close()
 
 
 class ControlWriter:
@@ -76,19 +66,26 @@ class ControlWriter:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topics.control
-        self._producer = create_client(Producer, producer_config(settings))
+        # A person waits for it: unlike a prediction it may be given up and said again.
+        limit = {"message.timeout.ms": DELIVERY_TIMEOUT_S * 1000}
+        self._producer = create_client(Producer, producer_config(settings) | limit)
 
     def append(self, value: bytes, *, key: bytes) -> int:
-        """Append one record and return its offset; raises `Stop` when it was not taken."""
+        """Append one record and return its offset; raises `Stop` when all replicas did not take it within 30 s."""
         answers: list[int | KafkaError] = []
-        self._producer.produce(
-            self._topic,
-            value,
-            key,
-            partition=0,
-            on_delivery=lambda error, message: answers.append(error or int(message.offset() or 0)),
-        )
+        try:
+            self._producer.produce(
+                self._topic,
+                value,
+                key,
+                partition=PARTITION,
+                on_delivery=lambda error, message: answers.append(error or int(message.offset() or 0)),
+            )
+        except (KafkaException, BufferError) as error:
+            raise Stop(f"Topic {self._topic} did not take the record: {error}.") from error
         self._producer.flush()
-        if not answers or isinstance(answers[0], KafkaError):
-            raise Stop(f"Topic {self._topic} did not take the record: {answers[0] if answers else 'no answer'}.")
-        return answers[0]
+        (answer,) = answers
+        if isinstance(answer, KafkaError):
+            sentence = f"Topic {self._topic} did not take the record: {answer.str()}."
+            raise Stop(f"{sentence} `stream-infer rollout history` shows whether it got there after all.")
+        return answer

@@ -25,8 +25,9 @@ def test_topics_are_there_before_anybody_writes() -> None:
     with MockCluster() as cluster:
         cluster.create_topics(["one", "two"])
         cluster.create_topics(["two"])
+        cluster.create_topics(["log"], partitions=1)
         found = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, **QUIET}).list_topics(timeout=10).topics
-    assert {name: len(topic.partitions) for name, topic in found.items()} == {"one": 4, "two": 4}
+    assert {name: len(topic.partitions) for name, topic in found.items()} == {"one": 4, "two": 4, "log": 1}
 
 
 def test_two_clusters_know_nothing_of_each_other() -> None:
