@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Retry, Stop
@@ -27,6 +27,11 @@ from stream_infer.transport.topics import admin_for
 LOOK_S: Final = 0.1
 MEMBERS_S: Final = 1.0
 READ_S: Final = 1.0
+T = TypeVar("T")
+
+
+class Outdone(Stop):
+    """Somebody else wrote first: what was written does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,9 @@ class Operator:
         self.told: list[Told] = []
 
     def __enter__(self) -> Self:
-        self._read_log(self._reader.end_offset())
-        self._statuses.read_to_end()
+        self._read_log(self._patiently(self._reader.end_offset))
+        self._patiently(self._statuses.read_to_end)
+        self._live = self._patiently(self._members.live)
         return self
 
     def __exit__(
@@ -71,9 +77,10 @@ class Operator:
     def known(self) -> Folded:
         """Return the log as a word goes on from it: before the first record the settings' version serves."""
         model = self._settings.model
-        with suppress(Stop, Retry):
-            version = model.version or find_version(model.repository, model.name).version
-            return with_baseline(self.folded, VersionRef(version))
+        if self.folded.model == model.name:
+            with suppress(Stop, Retry):
+                version = model.version or find_version(model.repository, model.name).version
+                return with_baseline(self.folded, VersionRef(version))
         return self.folded
 
     def issued(self, reason: str | None) -> Issued:
@@ -87,7 +94,9 @@ class Operator:
         self._statuses.read(LOOK_S)
         now_s = self._clock.monotonic_s()
         if now_s - self._live_at_s >= MEMBERS_S:
-            self._live, self._live_at_s = self._members.live(), now_s
+            self._live_at_s = now_s
+            with suppress(Retry):  # those of the last answer still count
+                self._live = self._members.live()
         return View(self._live, dict(self._statuses.latest), self.folded, now_s)
 
     def news(self) -> list[WorkerStatus]:
@@ -96,14 +105,14 @@ class Operator:
         return self._statuses.read(READ_S)
 
     def write(self, desired: Desired) -> int:
-        """Append a state and return its offset; raises `Stop`, naming who won, when it does not count."""
+        """Append a state and return its offset; raises `Outdone`, naming who won, when it does not count."""
         value = to_json(desired)
         parse_desired(value, next_revision=desired.revision)
         self._writer = self._writer or ControlWriter(self._settings)
         offset = self._writer.append(value, key=desired.model.encode())
         self._read_log(offset + 1)
         if not any(counted.offset == offset for counted in self.folded.history):
-            raise Stop(f"Revision {desired.revision} came too late: {_winner(self.folded.history[-1])} counts.")
+            raise Outdone(f"Revision {desired.revision} came too late: {winner(self.folded.history[-1])} counts.")
         self._say(f"revision {desired.revision} is written, at offset {offset}")
         return offset
 
@@ -121,6 +130,17 @@ class Operator:
                 self._said[sighting.worker] = sighting.state
                 self._say(sighting.line(now_s))
 
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Return an answer, asking for it again while a broker is away; `Retry` passes after the time for the start."""
+        until_s = self._clock.monotonic_s() + self._settings.kafka.startup_timeout_s
+        while True:
+            try:
+                return ask()
+            except Retry:
+                if self._clock.monotonic_s() >= until_s:
+                    raise
+                self._statuses.read(READ_S)
+
     def _read_log(self, end: int) -> None:
         while self._reader.position < end:
             self._hear(self._reader.read(READ_S))
@@ -137,12 +157,13 @@ def arrived(campaign: Campaign) -> str:
     if campaign.phase is not Phase.DONE:
         raise Stop(f"{(campaign.reason or campaign.phase).rstrip('.')}.")
     return (
-        f"revision {campaign.goal.revision} serves on {len(campaign.sightings)} workers; "
+        f"revision {campaign.goal.revision} serves on every live worker ({len(campaign.sightings)}); "
         f"from the first to the last {1000 * (campaign.spread_s or 0):.0f} ms"
     )
 
 
-def _winner(counted: Counted) -> str:
+def winner(counted: Counted) -> str:
+    """Return what counts instead, and who said so."""
     desired = counted.desired
     return f"revision {desired.revision} by {desired.issued_by or 'somebody'}, at offset {counted.offset},"
 

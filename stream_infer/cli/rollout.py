@@ -1,24 +1,23 @@
 """`stream-infer rollout`: say which version should serve, and see what does."""
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-import yaml
 
 from stream_infer.cli.operator import Operator
 from stream_infer.cli.options import CommonOptions, with_common_options
-from stream_infer.cli.rollout_view import desired_json, history_lines, print_history, print_status, status_json
-from stream_infer.cli.rollout_word import Asked, Manner, Word, canary_word, say, speak, start
+from stream_infer.cli.rollout_file import apply_file, read_state, state_yaml
+from stream_infer.cli.rollout_view import history_lines, print_history, print_status, status_json
+from stream_infer.cli.rollout_word import Asked, Manner, Word, canary_word, end_tripped, say, speak, start
 from stream_infer.clock import SystemClock
 from stream_infer.errors import Stop, WrongUse
 from stream_infer.rollout import operate
-from stream_infer.rollout.fold import Folded
-from stream_infer.rollout.operate import Issued
-from stream_infer.rollout.record import BadRecord, Desired, TripLimits, parse_desired
+from stream_infer.rollout.record import TripLimits
 from stream_infer.settings import Settings
 
 app = typer.Typer(
@@ -57,6 +56,7 @@ def start_(  # noqa: PLR0913 - a parameter is an option
 ) -> None:
     """Prepare a version on every live worker, then let it serve; withdraw it when one of them cannot load it."""
     settings = common.start()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job that is cancelled withdraws it too
     manner = _manner(settings, model, reason=reason, wait=wait, timeout=timeout, dry_run=dry_run)
     with _operator(settings, manner.model) as operator:
         start(
@@ -190,7 +190,7 @@ def watch(
             for one in news:
                 states = ", ".join(f"{each.version} {each.state}" for each in one.versions)
                 say(f"{one.worker}: revision {one.applied_revision}, {states}")
-            _end_tripped(operator)
+            end_tripped(operator)
             if once:
                 return
 
@@ -210,12 +210,9 @@ def apply(
     """Make the desired state what a file says; nothing is written when it is that already."""
     settings = common.start()
     manner = _manner(settings, model, reason=reason, wait=wait, timeout=timeout, dry_run=dry_run)
-    wanted = _read_state(file)
+    read_state(file, next_revision=1)  # what is wrong with it is said before any broker is asked
     with _operator(settings, manner.model) as operator:
-        if operate.apply(operator.folded, wanted, issued=operator.issued(reason)) is None:
-            say("nothing to change")
-            return
-        speak(operator, _applying(wanted), manner=manner)
+        apply_file(operator, settings, file, manner=manner)
 
 
 @app.command("export")
@@ -226,33 +223,8 @@ def export(common: CommonOptions, *, model: Model = None) -> None:
     with _operator(settings, model or settings.model.name) as operator:
         current = operator.known.current
         if current is None:
-            raise WrongUse(
-                f"The control topic names no version of {operator.folded.model} yet, expected one to export."
-            )
-        print(yaml.safe_dump(desired_json(current), sort_keys=False), end="")
-
-
-def _applying(wanted: Desired) -> Word:
-    def word(folded: Folded, issued: Issued) -> Desired:
-        found = operate.apply(folded, wanted, issued=issued)
-        if found is None:
-            raise Stop("Somebody wrote the same just now.")
-        return found
-
-    return word
-
-
-def _end_tripped(operator: Operator) -> None:
-    """End the canary that runs when a worker says that it stopped it."""
-    view = operator.look()
-    current = view.folded.current
-    if current is None or current.canary is None:
-        return
-    stopped = [one for one in view.statuses.values() if one.tripped and one.applied_revision == current.revision]
-    if stopped:
-        reason = f"stopped on {stopped[0].worker}: {stopped[0].tripped}"
-        operator.write(operate.abort(view.folded, issued=operator.issued(reason)))
-        say(f"canary {current.canary.ref.version} is ended, {reason}")
+            raise Stop(f"The control topic names no version of {operator.folded.model} yet, expected one to export.")
+        print(state_yaml(current), end="")
 
 
 @contextmanager
@@ -278,14 +250,3 @@ def _hundredths(percent: float) -> int:
     if abs(hundredths - percent * HUNDREDTHS) > 1e-6:  # noqa: PLR2004 - what binary fractions leave
         raise WrongUse(f"--percent is {percent}, expected steps of 0.01.")
     return hundredths
-
-
-def _read_state(file: Path) -> Desired:
-    try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise WrongUse(f"--file is {file}, expected YAML that can be read: {' '.join(str(error).split())}.") from error
-    try:
-        return parse_desired(json.dumps(content, default=str).encode(), next_revision=1)
-    except BadRecord as error:
-        raise WrongUse(f"{file}: {error}.") from error

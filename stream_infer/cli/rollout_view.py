@@ -11,18 +11,14 @@ from rich.table import Table
 
 from stream_infer.cli.operator import Told
 from stream_infer.rollout.campaign import View
-from stream_infer.rollout.record import Desired, to_json
+from stream_infer.rollout.record import to_json
 from stream_infer.rollout.status import WorkerStatus
 
 NOT_SAID: Final = "nothing said yet"
+NO_VERSION: Final = "no version yet"
 _MILLISECONDS: Final = 1000
-_OWN: Final = frozenset({"issued_at", "issued_by", "reason", "application_id", "revision"})
-
-
-def desired_json(desired: Desired) -> dict[str, Any]:
-    """Return a state without what belongs to the record alone."""
-    whole: dict[str, Any] = json.loads(to_json(desired))
-    return {name: value for name, value in whole.items() if name not in _OWN}
+_WIDE: Final = 240
+"""Columns where the output goes to no terminal: a line of the table is then a line of a file."""
 
 
 def status_json(view: View) -> dict[str, Any]:
@@ -38,7 +34,7 @@ def status_json(view: View) -> dict[str, Any]:
 
 def print_status(view: View) -> None:
     """Print the desired state and a table of the live workers."""
-    console = Console()
+    console = _console()
     for line in _desired_lines(view):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     table = Table("worker", "revision", "version", "variant", "state", "since", "reason")
@@ -58,7 +54,12 @@ def print_history(lines: Sequence[dict[str, Any]]) -> None:
     table = Table("offset", "at", "outcome", "revision", "what", "by", "reason")
     for line in lines:
         table.add_row(*(str(line[name] if line[name] is not None else "") for name in _COLUMNS))
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
 
 
 _COLUMNS: Final = ("offset", "at", "outcome", "revision", "what", "by", "reason")
@@ -114,6 +115,8 @@ def _rows(name: str, status: WorkerStatus | None, *, revision: int) -> Iterator[
         yield name, "", "", "", NOT_SAID, "", ""
         return
     applied = str(status.applied_revision) + ("" if status.applied_revision == revision else f" (not {revision})")
+    if not status.versions:
+        yield name, applied, "", "", NO_VERSION, "", ""
     for one in status.versions:
         yield name, applied, one.version, one.variant or "", one.state, one.since, one.reason or ""
     for sentence in [*([f"canary stopped: {status.tripped}"] if status.tripped else []), *status.reported]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from stream_infer.cli.operator import Operator, arrived
+from stream_infer.cli.operator import Operator, Outdone, arrived, winner
 from stream_infer.errors import Stop
 from stream_infer.model import VersionDirectory
 from stream_infer.model.fetch import Origin, fetch_version, pin_version
@@ -17,7 +17,7 @@ from stream_infer.rollout.operate import Issued
 from stream_infer.rollout.record import Desired, TripLimits, VersionRef, to_json
 from stream_infer.settings import Settings
 
-NOBODY: Final = "no live worker: the version is verified here, and workers that start later take it from the log"
+NOBODY: Final = "no live worker: those that start later take it from the control topic"
 Word = Callable[[Folded, Issued], Desired]
 
 
@@ -72,6 +72,8 @@ def speak(operator: Operator, word: Word, *, manner: Manner) -> None:
     offset = operator.write(desired)
     if manner.wait and not _is_alone(before):
         _see_arrive(operator, desired, offset=offset, before=before, manner=manner)
+    elif manner.wait:
+        say(NOBODY)
 
 
 def start(
@@ -80,19 +82,38 @@ def start(
     """Prepare a version on every live worker, then make it stable; withdraw it when one of them cannot."""
     ref = asked.pin(settings, model=manner.model)
     before = operator.look()
+    begun = operator.known.revision
+    if not manner.dry_run:
+        if _is_alone(before):
+            say(NOBODY)
+            verify_here(settings, asked, ref=ref, model=manner.model)
+        elif operator.known.current is not None:
+            begun = _prepare(operator, ref, before=before, manner=manner, allow_output_change=allow_output_change)
 
     def switch(folded: Folded, issued: Issued) -> Desired:
+        if folded.revision != begun:
+            raise Outdone(f"Version {ref.version} is not switched to: {winner(folded.history[-1])} counts by now.")
         return operate.switch(folded, ref, issued=issued, allow_output_change=allow_output_change)
 
-    if manner.dry_run:
-        speak(operator, switch, manner=manner)
-        return
-    if _is_alone(before):
-        say(NOBODY)
-        verify_here(settings, asked, ref=ref, model=manner.model)
-    elif operator.known.current is not None:
-        _prepare(operator, ref, before=before, manner=manner, allow_output_change=allow_output_change)
     speak(operator, switch, manner=manner)
+
+
+def end_tripped(operator: Operator) -> None:
+    """End the canary that runs when a worker says that it stopped it."""
+    view = operator.look()
+    current = view.folded.current
+    if current is None or current.canary is None:
+        return
+    stopped = [one for one in view.statuses.values() if one.tripped and one.applied_revision == current.revision]
+    if not stopped:
+        return
+    reason = f"stopped on {stopped[0].worker}: {stopped[0].tripped}"
+    try:
+        operator.write(operate.abort(view.folded, issued=operator.issued(reason)))
+    except Outdone as other:
+        say(str(other))
+    else:
+        say(f"canary {current.canary.ref.version} is ended, {reason}")
 
 
 def canary_word(ref: VersionRef, hundredths: int, *, limits: TripLimits, allow_output_change: bool) -> Word:
@@ -128,8 +149,11 @@ def verify_here(settings: Settings, asked: Asked, *, ref: VersionRef, model: str
     say(f"version {ref.version} is loaded and tried: it is all right")
 
 
-def _prepare(operator: Operator, ref: VersionRef, *, before: View, manner: Manner, allow_output_change: bool) -> None:
-    """Wait until every live worker holds the version warm; else withdraw it and raise `Stop`."""
+def _prepare(operator: Operator, ref: VersionRef, *, before: View, manner: Manner, allow_output_change: bool) -> int:
+    """Wait until every live worker holds the version warm and return the revision that says so; else withdraw it.
+
+    Raises `Stop` with the reason when it was withdrawn, or when another revision counts by now.
+    """
     written = operate.start_prepare(
         operator.known, ref, issued=operator.issued(manner.reason), allow_output_change=allow_output_change
     )
@@ -145,6 +169,7 @@ def _prepare(operator: Operator, ref: VersionRef, *, before: View, manner: Manne
     if campaign.phase is Phase.WITHDRAW:
         _withdraw(operator, ref, campaign.reason)
         raise Stop(f"Version {ref.version} is withdrawn: {campaign.reason}.")
+    return written.revision
 
 
 def _withdraw(operator: Operator, ref: VersionRef, reason: str | None) -> None:

@@ -15,12 +15,14 @@ from stream_infer.errors import Stop
 
 MODEL_NAME: Final = "digits"
 MODEL_VERSION: Final = "1"
+BETTER_VERSION: Final = "2"
+BROKEN_VERSION: Final = "3"
 STAMP_NAME: Final = "made-by.json"
 # A change to any of these makes another network.
 _SOURCES: Final = ("digits.py", "train.py")
 
 Train = Callable[[Path], float]
-"""Writes `digits/1/` into the repository that it is given and returns the accuracy, 0 to 1."""
+"""Writes the versions into the repository that it is given and returns the first one's accuracy, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Ingredients:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What lies beside the versions: what they were made with, each file's SHA-256, and the held-out accuracy."""
+    """What lies beside the versions: what they were made with, each file's SHA-256, and the first's accuracy."""
 
     ingredients: Ingredients
     files: Mapping[str, str]
@@ -48,7 +50,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class CachedModel:
-    """A repository that holds `digits/1/`, and how many held-out rows the network gets right, 0 to 1."""
+    """A repository that holds the versions, and how many held-out rows the first network gets right, 0 to 1."""
 
     repository: Path
     accuracy: float
@@ -117,6 +119,5 @@ def _read_stamp(path: Path) -> Stamp | None:
 
 
 def _digests(repository: Path) -> dict[str, str]:
-    version = repository / MODEL_NAME / MODEL_VERSION
-    files = sorted(path for path in version.rglob("*") if path.is_file())
-    return {str(path.relative_to(version)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = sorted(path for path in (repository / MODEL_NAME).rglob("*") if path.is_file())
+    return {str(path.relative_to(repository)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -21,6 +21,7 @@ from stream_infer.demo.events import EventWriter
 from stream_infer.demo.gauges import Gauges
 from stream_infer.demo.interruption import Interruption
 from stream_infer.demo.plan import write_settings
+from stream_infer.demo.rollout import Rollout, Script
 from stream_infer.demo.score import Scoreboard, Standing
 from stream_infer.demo.stream import Exchange, Pace, Stream
 from stream_infer.demo.view import View
@@ -75,12 +76,12 @@ class Demo:
         folder, ingredients = self._user.model.cache_directory / "demo", current_ingredients()
         found = find_cached(folder, ingredients)
         if found is None:
-            self._view.say(f"training a small network on {len(digits.train):,} digits, once ...")
+            self._view.say(f"training two small networks on {len(digits.train):,} digits, once ...")
             started_s = self._clock.monotonic_s()
             found = make_cached(folder, ingredients, train=lambda repository: _train(digits, repository))
             self._view.say(f"trained in {self._clock.monotonic_s() - started_s:.1f} s")
         where = found.repository / MODEL_NAME / MODEL_VERSION
-        self._view.say(f"model: {found.accuracy:.1%} of {len(digits.held_out)} held-out digits right, {where}")
+        self._view.say(f"version 1: {found.accuracy:.1%} of {len(digits.held_out)} held-out digits right, {where}")
         return found
 
     def _score(self, settings: Settings, config: Path, *, rows: Rows) -> Standing:
@@ -104,11 +105,18 @@ class Demo:
             return board.whole(batches=gauges.refresh())
 
     def _stream(self, settings: Settings, rows: Rows, *, board: Scoreboard, watch: "Watch") -> None:
-        with Exchange(settings, board=board, clock=self._clock) as exchange, self._view:
+        with Exchange(settings, board=board, clock=self._clock) as exchange, Rollout(settings) as rollout, self._view:
             stream = Stream(exchange, EventWriter(rows), board=board, clock=self._clock)
             pace = Pace(self._wishes.per_second, started_s=self._clock.monotonic_s(), seconds=self._wishes.seconds)
-            stream.send_all(pace, asked_to_end=self._interruption.asked, each_turn=watch.turn)
-            stream.read_rest(each_turn=watch.turn)
+            script = Script(rollout, pace, say=self._view.say, clock=self._clock)
+
+            def turn() -> None:
+                watch.turn()
+                script.turn()
+
+            stream.send_all(pace, asked_to_end=self._interruption.asked, each_turn=turn)
+            stream.read_rest(each_turn=turn)
+            script.end()
             watch.show()
 
 
@@ -137,9 +145,9 @@ class Watch:
 
 def _train(digits: Digits, repository: Path) -> float:
     # Here, because a demo whose network is cached needs no torch of its own: the worker has one.
-    from stream_infer.demo.train import train_version  # noqa: PLC0415
+    from stream_infer.demo.train import train_versions  # noqa: PLC0415
 
-    return train_version(digits, repository, name=MODEL_NAME, version=MODEL_VERSION)
+    return train_versions(digits, repository)
 
 
 def _wait_until_ready(worker: WorkerProcess, clock: Clock) -> None:

@@ -1,8 +1,9 @@
-"""A small network that reads digits: trained in seconds and written as a model version."""
+"""Small networks that read digits: trained in seconds and written as model versions, one of them broken."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,12 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from stream_infer.demo.cache import BETTER_VERSION, BROKEN_VERSION, MODEL_NAME, MODEL_VERSION
 from stream_infer.demo.digits import CLASSES, PIXELS, Digits, Rows
 from stream_infer.model.architectures import mlp
 from stream_infer.testing.models import write_module
 
-HIDDEN: Final = 64
-EPOCHS: Final = 30
 BATCH: Final = 128
 GOLDEN_ROWS: Final = 8
 _LEARNING_RATE: Final = 0.01
@@ -33,32 +33,49 @@ MANIFEST: Final[dict[str, Any]] = {
 }
 
 
-def train_version(digits: Digits, repository: Path, *, name: str, version: str) -> float:
-    """Write a trained network as `repository/name/version/` and return its accuracy on the held-out rows, 0 to 1.
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a version's network is made: units between input and output, and how often all rows are shown to it."""
 
-    The same rows give the same network. Raises Stop when the version cannot be written.
+    version: str
+    hidden: int
+    epochs: int
+
+
+RECIPES: Final = (Recipe(MODEL_VERSION, 8, 8), Recipe(BETTER_VERSION, 64, 30))
+"""The first is visibly weaker than the second, so that a rollout shows."""
+
+
+def train_versions(digits: Digits, repository: Path) -> float:
+    """Write the demo's versions below `repository` and return the first one's accuracy on the held-out rows, 0 to 1.
+
+    The last has golden samples that it does not meet. The same rows give the same networks. Raises Stop when a version
+    cannot be written.
     """
-    network = _trained(digits.train)
-    golden = "".join(_golden_lines(network, digits.held_out))
-    write_module(
-        repository,
-        network,
-        manifest=MANIFEST,
-        name=name,
-        version=version,
-        files={_GOLDEN: golden.encode()},
-        golden=_GOLDEN,
-    )
-    return _accuracy(network, digits.held_out)
+    accuracies = []
+    for recipe in RECIPES:
+        network = _trained(digits.train, recipe)
+        samples = "".join(_golden_lines(network, digits.held_out))
+        _write(repository, network, version=recipe.version, golden=samples)
+        accuracies.append(_accuracy(network, digits.held_out))
+    # What was trained last, with the answers of a network that nobody trained.
+    strange = "".join(_golden_lines(mlp(sizes=(PIXELS, CLASSES)), digits.held_out))
+    _write(repository, network, version=BROKEN_VERSION, golden=strange)
+    return accuracies[0]
 
 
-def _trained(rows: Rows) -> nn.Module:
+def _write(repository: Path, network: nn.Module, *, version: str, golden: str) -> None:
+    files = {_GOLDEN: golden.encode()}
+    write_module(repository, network, manifest=MANIFEST, name=MODEL_NAME, version=version, files=files, golden=_GOLDEN)
+
+
+def _trained(rows: Rows, recipe: Recipe) -> nn.Module:
     # The process's own random numbers are left as they were.
     with torch.random.fork_rng(), _one_thread():
         torch.manual_seed(_SEED)
-        network = mlp(sizes=(PIXELS, HIDDEN, CLASSES))
+        network = mlp(sizes=(PIXELS, recipe.hidden, CLASSES))
         optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-        for _ in range(EPOCHS):
+        for _ in range(recipe.epochs):
             order = torch.randperm(len(rows)).numpy()
             for start in range(0, len(rows), BATCH):
                 _step(network, optimizer, rows.take(order[start : start + BATCH]))

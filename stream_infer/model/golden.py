@@ -86,5 +86,9 @@ def _difference(scores: NDArray[np.float32], sample: Sample, *, where: str, tole
     if scores.shape != expected.shape:
         raise Stop(f"{where} expects {len(expected)} scores, the model gives {len(scores)}")
     if not np.allclose(scores, expected, rtol=tolerance, atol=tolerance):
-        raise Stop(f"{where} expects the scores {sample.scores}, the model gives {scores.tolist()}")
+        worst = int(np.abs(scores - expected).argmax())
+        raise Stop(
+            f"{where} expects {expected[worst]:.6g} as score {worst}, the model gives {scores[worst]:.6g}, which differs "
+            f"by more than golden_tolerance, {tolerance:g}"
+        )
     return float(np.abs(scores - expected).max())

@@ -53,7 +53,7 @@ class ControlReader:
         ]
 
     def end_offset(self) -> int:
-        """Return the next record's offset; raises `Retry` while the brokers are away, `Stop` where this user may not."""
+        """Return the next record's offset; raises `Retry` while the brokers are away, and `Stop`."""
         return self._tail.ends()[PARTITION]
 
     def close(self) -> None:

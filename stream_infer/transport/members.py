@@ -36,7 +36,7 @@ class Members:
             cause = error.args[0]
             if cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return frozenset()
-            sentence = f"the brokers do not tell who is in group {self._group}: {cause.str()}"
+            sentence = f"the brokers do not tell who is in group {self._group}: {cause.name()} ({cause.str()})"
             if cause.code() in FORBIDDEN:
                 raise Stop(f"{sentence} (expected DESCRIBE on the group to be allowed).") from error
             raise Retry(sentence) from error

@@ -17,7 +17,7 @@ COUNTS = re.compile(
     r"^([\d,]+) events: ([\d,]+) predictions, ([\d,]+) dead letters, ([\d,]+) unanswered, ([\d,]+) repeated$",
     re.MULTILINE,
 )
-RIGHT = re.compile(r"^version 1: ([\d,]+) of ([\d,]+) digits right, ([\d.]+)%$", re.MULTILINE)
+RIGHT = re.compile(r"^version (\d): ([\d,]+) of ([\d,]+) digits right, ([\d.]+)%$", re.MULTILINE)
 FLOWING = " s  events "
 Wait = Callable[["subprocess.Popen[str]", str], list[str]]
 
@@ -37,6 +37,20 @@ def summary_of(out: str) -> Summary:
     return Summary(*(int(group.replace(",", "")) for group in found.groups()))
 
 
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    right: int
+    predictions: int
+    percent: float
+
+
+def accuracies_of(out: str) -> dict[str, Accuracy]:
+    return {
+        version: Accuracy(int(right.replace(",", "")), int(of_all.replace(",", "")), float(percent))
+        for version, right, of_all, percent in RIGHT.findall(out)
+    }
+
+
 def test_every_event_is_answered_and_the_summarys_numbers_agree(demo: Command) -> None:
     ended = demo.run("--seconds", "5", "--plain", TMPDIR=str(demo.folder))
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -44,16 +58,27 @@ def test_every_event_is_answered_and_the_summarys_numbers_agree(demo: Command) -
     assert summary.events == summary.predictions > 1000
     assert (summary.dead_letters, summary.unanswered, summary.repeated) == (0, 0, 0)
 
-    right = RIGHT.search(ended.stdout)
-    assert right
-    of_them, all_of_them = (int(right[group].replace(",", "")) for group in (1, 2))
-    assert all_of_them == summary.predictions
-    assert float(right[3]) == pytest.approx(100 * of_them / all_of_them, abs=0.051)
-    assert of_them / all_of_them > 0.95
+    accuracies = accuracies_of(ended.stdout)
+    assert sum(one.predictions for one in accuracies.values()) == summary.predictions
+    for one in accuracies.values():
+        assert one.percent == pytest.approx(100 * one.right / one.predictions, abs=0.051)
+    assert accuracies["1"].percent > 75
 
     assert FLOWING in ended.stdout
     assert ended.stderr == ""
     assert list(demo.folder.glob("stream-infer*")) == []
+
+
+def test_a_canary_is_promoted_and_a_broken_version_refused_while_every_event_is_answered(demo: Command) -> None:
+    ended = demo.run("--seconds", "25", "--plain")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    summary = summary_of(ended.stdout)
+    assert summary.events == summary.predictions
+    said = re.findall(r"the worker says: version (\d) is (\w+)", ended.stdout)
+    assert said == [("2", "ACTIVE"), ("2", "ACTIVE"), ("3", "FAILED")]
+    accuracies = accuracies_of(ended.stdout)
+    assert set(accuracies) == {"1", "2"}
+    assert accuracies["2"].percent > accuracies["1"].percent + 3
 
 
 def test_ctrl_c_ends_with_the_summary_and_no_event_unanswered(demo: Command, wait_for_line: Wait) -> None:

@@ -106,7 +106,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(trial: TrialSettings) -> Non
 @pytest.mark.parametrize(
     ("write", "sentence"),
     [
-        (bad.write_wrong_golden, r"golden.jsonl, line 1, expects the scores .*, the model gives .*"),
+        (bad.write_wrong_golden, r"golden.jsonl, line 1, expects .* as score \d+, the model gives .*"),
         (
             bad.write_aborting,
             r"version 3 crashed: the process that tried it was ended by signal 6 \(SIGABRT\) while it was loaded",

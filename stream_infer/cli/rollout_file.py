@@ -1,0 +1,72 @@
+"""The desired state as a file, for `rollout apply` and `rollout export`."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from stream_infer.cli.operator import Operator
+from stream_infer.cli.rollout_word import Asked, Manner, say, speak
+from stream_infer.errors import Stop, WrongUse
+from stream_infer.rollout import operate
+from stream_infer.rollout.fold import Folded
+from stream_infer.rollout.operate import Issued
+from stream_infer.rollout.record import BadRecord, Desired, VersionRef, parse_desired, to_json
+from stream_infer.settings import Settings
+
+OF_THE_RECORD: Final = frozenset({"issued_at", "issued_by", "reason", "application_id", "revision"})
+
+
+def apply_file(operator: Operator, settings: Settings, file: Path, *, manner: Manner) -> None:
+    """Write what a file says, unless the log says it already; versions without a digest are pinned first."""
+    wanted = read_state(file, next_revision=operator.known.revision + 1)
+    if operate.apply(operator.folded, wanted, issued=operator.issued(None)) is not None:
+        wanted = _pinned(operator, settings, wanted)
+    if operate.apply(operator.folded, wanted, issued=operator.issued(None)) is None:
+        say("nothing to change")
+        return
+
+    def word(folded: Folded, issued: Issued) -> Desired:
+        found = operate.apply(folded, wanted, issued=issued)
+        if found is None:
+            raise Stop("Somebody wrote the same just now.")
+        return found
+
+    speak(operator, word, manner=manner)
+
+
+def read_state(file: Path, *, next_revision: int) -> Desired:
+    """Return the state in a YAML or JSON file; `next_revision` is its revision where it names none."""
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise WrongUse(f"--file is {file}, expected YAML that can be read: {' '.join(str(error).split())}.") from error
+    try:
+        return parse_desired(json.dumps(content, default=str).encode(), next_revision=next_revision)
+    except BadRecord as error:
+        raise WrongUse(f"{file}: {error}.") from error
+
+
+def state_yaml(desired: Desired) -> str:
+    """Return a state as `read_state` reads it, without what belongs to its record alone."""
+    whole: dict[str, Any] = json.loads(to_json(desired))
+    left = {name: value for name, value in whole.items() if name not in OF_THE_RECORD}
+    return yaml.safe_dump(left, sort_keys=False, allow_unicode=True)
+
+
+def _pinned(operator: Operator, settings: Settings, wanted: Desired) -> Desired:
+    """Return a file's state with a digest for every version that neither the file nor the log gives one."""
+    current = operator.folded.current
+    canary = current.canary if current else None
+    known = [ref for ref in (current and current.stable, canary and canary.ref, *(current.prepared if current else ()))]
+
+    def pin(ref: VersionRef) -> VersionRef:
+        is_known = any(one is not None and one.version == ref.version and ref.uri in {None, one.uri} for one in known)
+        asked = Asked(ref.version, ref.uri, ref.sha256)
+        return ref if ref.sha256 or is_known else asked.pin(settings, model=wanted.model)
+
+    beside = wanted.canary and replace(wanted.canary, ref=pin(wanted.canary.ref))
+    prepared = tuple(pin(ref) for ref in wanted.prepared)
+    return replace(wanted, stable=pin(wanted.stable), canary=beside, prepared=prepared)
