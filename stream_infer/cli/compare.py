@@ -1,13 +1,15 @@
 """`stream-infer compare`: how two topics of predictions differ, joined by source position."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import Annotated, Any, Final
 
 import typer
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Message
 from rich.console import Console
 from rich.table import Table
 
@@ -21,13 +23,12 @@ from stream_infer.records import Partition
 from stream_infer.rollout.compare import Answer, Comparison, Served
 from stream_infer.rollout.compare import compare as join
 from stream_infer.settings import Settings
-from stream_infer.transport.clients import create_client, reader_config, wait_for_broker
+from stream_infer.transport.clients import wait_for_broker
+from stream_infer.transport.tail import Tail
 from stream_infer.transport.topics import admin_for, require_topic
 
-BULK: Final = 1000
 POLL_S: Final = 1.0
 PROGRESS_S: Final = 5.0
-REQUEST_TIMEOUT_S: Final = 10.0
 SHOWN_CHANGES: Final = 20
 
 
@@ -51,47 +52,33 @@ def compare(
         require_topic(admin, topic, settings)
     found = join(_answers(settings, a, max_messages), _answers(settings, b, max_messages))
     if as_json:
-        print(json.dumps(asdict(found), indent=2))
+        print(json.dumps(_plain(asdict(found)), indent=2, allow_nan=False))
     else:
         _print(found, a, b)
 
 
 def _answers(settings: Settings, topic: str, limit: int | None) -> Iterator[Answer]:
-    """Yield the predictions of a topic up to its end as of now; says how far it is from time to time."""
+    """Yield the predictions of a topic up to its end as of now, at most `limit`."""
     reader = reader_of(settings, is_output=True)
-    consumer = create_client(Consumer, reader_config(settings))
-    clock = SystemClock()
+    tail = Tail(settings, topic)
     try:
-        ends = _assign(consumer, topic)
-        said_s, read = clock.monotonic_s(), 0
-        while ends and (limit is None or read < limit):
-            for message in consumer.consume(BULK if limit is None else min(BULK, limit - read), POLL_S):
-                error, partition = message.error(), int(message.partition() or 0)
-                if error is not None:
-                    raise Stop(f"Topic {topic} cannot be read: {error.str()}.")
-                offset = int(message.offset() or 0)
-                if offset >= ends.get(partition, 0):
-                    continue
-                if offset + 1 == ends[partition]:
-                    del ends[partition]
-                read += 1
-                yield _answer(reader, message, topic=topic)
-            if clock.monotonic_s() - said_s > PROGRESS_S:
-                said_s = clock.monotonic_s()
-                print(f"{topic}: {read:,} predictions read", file=sys.stderr, flush=True)
+        for message in islice(_messages(tail, topic), limit):
+            yield _answer(reader, message, topic=topic)
     finally:
-        consumer.close()
+        tail.close()
 
 
-def _assign(consumer: Consumer, topic: str) -> dict[int, int]:
-    """Take all partitions from their beginnings; return the ends of those that hold anything."""
-    try:
-        found = consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic].partitions
-        marks = {one: consumer.get_watermark_offsets(TopicPartition(topic, one), REQUEST_TIMEOUT_S) for one in found}
-    except KafkaException as error:
-        raise Stop(f"Topic {topic} cannot be read: {error.args[0].str()}.") from error
-    consumer.assign([TopicPartition(topic, one, low) for one, (low, _) in marks.items()])
-    return {one: int(high) for one, (low, high) in marks.items() if high > low}
+def _messages(tail: Tail, topic: str) -> Iterator[Message]:
+    """Yield what a topic holds now; says how far it is from time to time."""
+    clock = SystemClock()
+    ends, said_s, read = tail.ends(), clock.monotonic_s(), 0
+    while not tail.has_read(ends):
+        messages = tail.read(POLL_S)
+        yield from (one for one in messages if int(one.offset() or 0) < ends[int(one.partition() or 0)])
+        read += len(messages)
+        if clock.monotonic_s() - said_s > PROGRESS_S:
+            said_s = clock.monotonic_s()
+            print(f"{topic}: {read:,} predictions read", file=sys.stderr, flush=True)
 
 
 def _answer(reader: RecordReader, message: Any, *, topic: str) -> Answer:
@@ -110,6 +97,15 @@ def _answer(reader: RecordReader, message: Any, *, topic: str) -> Answer:
         )
     except (Refusal, KeyError, TypeError, ValueError) as error:
         raise Stop(f"{where} is no prediction of the default fields: {error}.") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can say it: an infinite difference is the text `Infinity`."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return "Infinity" if value == math.inf else value
 
 
 def _number(value: Any) -> float | None:

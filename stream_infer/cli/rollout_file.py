@@ -1,6 +1,7 @@
 """The desired state as a file, for `rollout apply` and `rollout export`."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -58,15 +59,20 @@ def state_yaml(desired: Desired) -> str:
 
 def _pinned(operator: Operator, settings: Settings, wanted: Desired) -> Desired:
     """Return a file's state with a digest for every version that neither the file nor the log gives one."""
-    current = operator.folded.current
-    canary = current.canary if current else None
-    known = [ref for ref in (current and current.stable, canary and canary.ref, *(current.prepared if current else ()))]
+    known = tuple(_named(operator.folded.current)) if operator.folded.current else ()
 
     def pin(ref: VersionRef) -> VersionRef:
-        is_known = any(one is not None and one.version == ref.version and ref.uri in {None, one.uri} for one in known)
+        is_known = any(one.version == ref.version and ref.uri in {None, one.uri} for one in known)
         asked = Asked(ref.version, ref.uri, ref.sha256)
         return ref if ref.sha256 or is_known else asked.pin(settings, model=wanted.model)
 
     beside = wanted.canary and replace(wanted.canary, ref=pin(wanted.canary.ref))
     prepared = tuple(pin(ref) for ref in wanted.prepared)
     return replace(wanted, stable=pin(wanted.stable), canary=beside, prepared=prepared)
+
+
+def _named(desired: Desired) -> Iterator[VersionRef]:
+    yield desired.stable
+    if desired.canary is not None:
+        yield desired.canary.ref
+    yield from desired.prepared

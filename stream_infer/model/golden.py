@@ -88,7 +88,7 @@ def _difference(scores: NDArray[np.float32], sample: Sample, *, where: str, tole
     if not np.allclose(scores, expected, rtol=tolerance, atol=tolerance):
         worst = int(np.abs(scores - expected).argmax())
         raise Stop(
-            f"{where} expects {expected[worst]:.6g} as score {worst}, the model gives {scores[worst]:.6g}, which differs "
-            f"by more than golden_tolerance, {tolerance:g}"
+            f"{where} expects {expected[worst]:.6g} as score {worst}, the model gives {scores[worst]:.6g}: "
+            f"more apart than golden_tolerance, {tolerance:g}"
         )
     return float(np.abs(scores - expected).max())
