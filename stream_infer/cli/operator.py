@@ -75,18 +75,25 @@ class Operator:
 
     @property
     def known(self) -> Folded:
-        """Return the log as a word goes on from it: before the first record the settings' version serves."""
-        model = self._settings.model
-        if self.folded.model == model.name:
-            with suppress(Stop, Retry):
-                version = model.version or find_version(model.repository, model.name).version
-                return with_baseline(self.folded, VersionRef(version))
-        return self.folded
+        """Return the log as a word goes on from it: before the first record something serves already."""
+        version = self._first_version()
+        return self.folded if version is None else with_baseline(self.folded, VersionRef(version))
 
     def issued(self, reason: str | None) -> Issued:
         """Return who says a word now, and why."""
         now = datetime.fromtimestamp(self._clock.wall_s(), UTC)
         return Issued(now.isoformat(timespec="seconds"), f"{_user()}@{socket.gethostname()}", reason)
+
+    def _first_version(self) -> str | None:
+        """Return what serves before the first record: the workers know, and the settings when none runs."""
+        started = (one for one in self._statuses.latest.values() if not one.applied_revision)
+        for row in (row for one in started for row in one.versions):
+            if row.variant == "stable":
+                return row.version
+        model = self._settings.model
+        with suppress(Stop, Retry):
+            return model.version or find_version(model.repository, model.name).version
+        return None
 
     def look(self) -> View:
         """Return how things stand, after waiting a moment for news."""

@@ -21,7 +21,7 @@ from stream_infer.rollout.plan import Action, Cancel, Choice, Forget, Free, Load
 from stream_infer.rollout.ports import Engine, Loaded, Loader, LoadEvent, LoadFailed, LoadJob, Origins, Stage
 from stream_infer.rollout.record import Desired, VersionRef
 from stream_infer.rollout.split import Split
-from stream_infer.rollout.table import VersionTable
+from stream_infer.rollout.table import VersionTable, spoken
 from stream_infer.rollout.trip import TripGuard
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class _Warming:
 @dataclass(frozen=True, slots=True)
 class _Switching:
     choice: Choice
+    target: Desired
     answer: "Future[None]"
 
 
@@ -164,11 +165,18 @@ class Follower:
             desired=target,
             holdings=self.table.holdings(),
             serving=self.serving,
-            tripped_revision=self.tripped.revision if self.tripped else None,
+            tripped_revision=self._tripped_revision(target),
             now_s=self._clock.wall_s(),
             keep_previous_s=self._keep_previous_s,
             loading=self._job.ref if self._job else None,
         )
+
+    def _tripped_revision(self, target: Desired) -> int | None:
+        """Return the revision whose canary stays stopped: a newer one, too, that says the same of it."""
+        if self.tripped is None:
+            return None
+        told = (one.desired.canary for one in self.folded.history if one.desired.revision == self.tripped.revision)
+        return target.revision if next(told, None) == target.canary else self.tripped.revision
 
     def _do(self, action: Action, target: Desired) -> None:
         match action:
@@ -177,7 +185,7 @@ class Follower:
             case Cancel(ref):
                 self._cancel(ref)
             case Serve(choice):
-                self._serve(choice)
+                self._serve(choice, target)
             case Retire(ref) | Free(ref):
                 self._free(ref)
             case Forget(ref):
@@ -199,7 +207,7 @@ class Follower:
         self._job = self._warming = None
         self._move(ref, State.GONE)
 
-    def _serve(self, choice: Choice) -> None:
+    def _serve(self, choice: Choice, target: Desired) -> None:
         canary = choice.canary
         serving = Serving(
             revision=choice.revision,
@@ -208,7 +216,7 @@ class Follower:
             router=Split(canary.seed, canary.hundredths) if canary else None,
             guard=self._guard(choice) if canary else None,
         )
-        self._switching = _Switching(choice, self._engine.serve(serving))
+        self._switching = _Switching(choice, target, self._engine.serve(serving))
 
     def _guard(self, choice: Choice) -> Guard:
         limits = choice.canary.limits if choice.canary else None
@@ -276,21 +284,14 @@ class Follower:
         switching.answer.result()
         self._switching = None
         self.serving = switching.choice
-        if self.tripped is not None and self.tripped.revision < switching.choice.revision:
+        if self.tripped is not None and self._tripped_revision(switching.target) != switching.choice.revision:
             self.tripped = None
         self.table.serve(switching.choice, at_s=self._clock.wall_s())
         self.changes += 1
-        log.info("revision %d serves: %s", switching.choice.revision, _spoken(switching.choice))
+        log.info("revision %d serves: %s", switching.choice.revision, spoken(switching.choice))
 
     def _move(self, ref: VersionRef, to: State, *, reason: str | None = None) -> None:
         self.table.move(ref, to, at_s=self._clock.wall_s(), reason=reason)
         self.changes += 1
         level = logging.ERROR if to is State.FAILED else logging.INFO
         log.log(level, "version %s is %s%s", ref.version, to, f": {reason}" if reason else "")
-
-
-def _spoken(choice: Choice) -> str:
-    canary = choice.canary
-    return f"version {choice.stable.version}" + (
-        f", canary {canary.ref.version} at {canary.hundredths / 100:g} %" if canary else ""
-    )

@@ -103,3 +103,11 @@ class VersionTable:
             return ref
         same = (row.holding for row in self if ref.sha256 is not None and row.holding.digest == ref.sha256)
         return next(holding.ref for holding in same if holding.ref.version == ref.version)
+
+
+def spoken(choice: Choice) -> str:
+    """Return in a few words what serves."""
+    canary = choice.canary
+    return f"version {choice.stable.version}" + (
+        f", canary {canary.ref.version} at {canary.hundredths / 100:g} %" if canary else ""
+    )

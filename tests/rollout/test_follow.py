@@ -266,6 +266,24 @@ def test_the_same_canary_serves_again_under_a_newer_revision(ground: Ground) -> 
     assert ground.engine.served[-1].canary is not None
 
 
+def test_a_newer_revision_that_says_the_same_of_a_stopped_canary_leaves_it_stopped(ground: Ground) -> None:
+    canary = {"version": "2", "percent": 20, "seed": "s"}
+    ground.write("1", canary=canary)
+    ground.load()
+    guard = ground.engine.served[-1].guard
+    assert guard is not None
+    guard.fail("it failed on a whole batch")
+    ground.turn()
+    ground.write("1", canary=canary, prepared=[{"version": "3"}])
+    ground.load()
+    assert ground.engine.served[-1].canary is None
+    assert ground.follower.tripped is not None
+    ground.write("1", canary={**canary, "percent": 30})
+    ground.turn()
+    assert ground.engine.served[-1].canary is not None
+    assert ground.follower.tripped is None
+
+
 def test_at_a_start_the_newest_revision_is_loaded_and_no_earlier_one(loaded: LoadedVersion) -> None:
     ground = Ground(loaded)
     ground.write("2")
