@@ -86,11 +86,14 @@ class Operator:
 
     def _first_version(self) -> str | None:
         """Return what serves before the first record: the workers know, and the settings when none runs."""
-        started = (one for one in self._statuses.latest.values() if not one.applied_revision)
-        for row in (row for one in started for row in one.versions):
+        said = self._statuses.latest.values()
+        alive = (one for one in said if self._live is None or one.worker in self._live)
+        for row in (row for one in alive if not one.applied_revision for row in one.versions):
             if row.variant == "stable":
                 return row.version
         model = self._settings.model
+        if self.folded.model != model.name:
+            return None
         with suppress(Stop, Retry):
             return model.version or find_version(model.repository, model.name).version
         return None

@@ -1,7 +1,5 @@
 """An operator's workplace: topics, a repository and the command; and workers that are played, without a model."""
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -20,20 +18,11 @@ from stream_infer.testing.models import MadeVersion, write_mlp
 from stream_infer.transport.control import ControlReader, ControlWriter
 from stream_infer.transport.status import StatusWriter
 from stream_infer.transport.topics import CONTROL_CONFIG
+from tests.cli.running import WITHIN_S, Done, Running, begin
 
 MODEL = "default"
 AT = "2026-01-01T00:00:00+00:00"
 TURN_S = 0.05
-WITHIN_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +34,20 @@ class Shop:
     made: Mapping[str, MadeVersion]
     folder: Path
 
-    def begin(self, *words: str, group: str = "rollout") -> "subprocess.Popen[str]":
-        """Start `stream-infer rollout ...`."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "stream_infer", group, *words, *self.flags],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.folder,
-        )
+    def begin(self, *words: str, group: str = "rollout") -> Running:
+        """Start `stream-infer rollout ...`; of options given twice the last counts."""
+        return begin((group, words[0], *self.flags, *words[1:]), folder=self.folder)
 
     def run(self, *words: str, ends: int = 0, group: str = "rollout") -> Done:
         """Run it to its end, which must be with the code `ends`."""
         return self.end(self.begin(*words, group=group), ends=ends)
 
-    def end(self, process: "subprocess.Popen[str]", *, ends: int = 0) -> Done:
+    def end(self, running: Running, *, ends: int = 0) -> Done:
         """Wait for a command that was begun."""
-        out, err = process.communicate(timeout=WITHIN_S)
-        assert process.returncode == ends, f"{process.args} ended with {process.returncode}: {out}\n{err}"
-        assert "Traceback" not in err
-        return Done(process.returncode, out, err)
+        done = running.end()
+        assert done.code == ends, f"it ended with {done.code}: {done.out}\n{done.err}"
+        assert "Traceback" not in done.err
+        return done
 
     def append(self, value: bytes) -> int:
         """Append a control record as it is."""
@@ -92,6 +74,8 @@ class Shop:
         with ExitStack() as stack:
             for worker in workers:
                 stack.enter_context(worker.living(self.settings))
+            for worker in workers:
+                assert worker.joined.wait(WITHIN_S), f"{worker.name} did not join"
             yield
 
 
@@ -99,11 +83,12 @@ class Shop:
 class Worker:
     """A member of the group that follows the log and says at once what becomes of each version.
 
-    `fails` are versions that it cannot load, with the reason; `stuck` those that it loads for ever; `trips` those that
-    it stops as canary, with the reason.
+    `baseline` serves before the first record; `fails` are versions that it cannot load, with the reason; `stuck` those
+    that it loads for ever; `trips` those that it stops as canary, with the reason.
     """
 
     name: str
+    baseline: str = "1"
     fails: Mapping[str, str] = field(default_factory=dict)
     stuck: frozenset[str] = frozenset()
     trips: Mapping[str, str] = field(default_factory=dict)
@@ -112,11 +97,10 @@ class Worker:
 
     @contextmanager
     def living(self, settings: Settings) -> Iterator[None]:
-        """Follow the log on a thread while the block runs; it has joined the group when the block begins."""
+        """Follow the log on a thread while the block runs; `joined` is set once it is in the group."""
         thread = threading.Thread(target=self._live, args=(settings,))
         thread.start()
         try:
-            assert self.joined.wait(WITHIN_S), f"{self.name} did not join"
             yield
         finally:
             self.stopping.set()
@@ -132,7 +116,9 @@ class Worker:
             model=MODEL,
             worker=self.name,
             applied_revision=self._applied(folded),
-            versions=tuple(self._rows(desired, tripped=tripped)) if desired else (_row("1", "ACTIVE", "stable"),),
+            versions=tuple(self._rows(desired, tripped=tripped))
+            if desired
+            else (_row(self.baseline, "ACTIVE", "stable"),),
             tripped=tripped,
             at=AT,
         )
@@ -180,6 +166,7 @@ class Worker:
                 "group.id": settings.application_id,
                 "client.id": self.name,
                 "partition.assignment.strategy": "cooperative-sticky",
+                "heartbeat.interval.ms": 200,  # so that who joins later does not wait long
             }
         )
 
