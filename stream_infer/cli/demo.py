@@ -27,20 +27,26 @@ def demo(
     rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = PER_SECOND,
     plain: Annotated[bool, typer.Option("--plain", help="Lines rather than a live table.")] = False,
 ) -> None:
-    """Stream hand-written digits through a real worker and show how fast and how well it reads them.
+    """Stream hand-written digits through a real worker while its model goes from one version to the next.
+
+    A better version answers a share of the events first and then all of them; a broken one is refused.
 
     Needs no Kafka: a broker runs inside this process. With --bootstrap-servers the brokers there are used, by topics
-    of the demo's own that are removed at the end. Exit code 0 only if every event was answered.
+    of the demo's own that are removed at the end. Exit code 0 only if every event was answered and no version did
+    otherwise than it should.
     """
     loaded = common.load()
     _log_quietly(loaded)
     console = Console()
     wishes = Wishes(seconds=seconds, per_second=rate, own_cluster=_names_brokers(loaded))
-    standing = Demo(loaded.settings, wishes, view=view_for(console, plain=plain), clock=SystemClock()).run()
+    outcome = Demo(loaded.settings, wishes, view=view_for(console, plain=plain), clock=SystemClock()).run()
+    standing = outcome.standing
     for line in summary(standing):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if standing.unanswered:
         raise Stop(f"{standing.unanswered:,} of {standing.events:,} events were not answered, expected all to be.")
+    if outcome.went_wrong:
+        raise Stop(f"The rollout went otherwise than it should: {outcome.went_wrong}.")
 
 
 def _names_brokers(loaded: Loaded) -> bool:

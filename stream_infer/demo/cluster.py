@@ -38,8 +38,10 @@ def mock_cluster() -> Iterator[Cluster]:
 
         @contextmanager
         def topics(settings: Settings) -> Iterator[None]:
-            for topic in wanted_topics(settings, partitions=PARTITIONS, replication_factor=1):
-                mock.create_topics([topic.name], partitions=topic.partitions)
+            wanted = list(wanted_topics(settings, partitions=PARTITIONS, replication_factor=1))
+            for partitions in {topic.partitions for topic in wanted}:
+                names = [topic.name for topic in wanted if topic.partitions == partitions]
+                mock.create_topics(names, partitions=partitions)
             yield
 
         section = {"bootstrap_servers": mock.bootstrap_servers, "consumer_properties": dict(MOCK_CONSUMERS)}
@@ -69,12 +71,6 @@ def own_topics(settings: Settings) -> Iterator[None]:
         yield
     finally:
         _remove(settings, made)
-
-
-def topic_names(settings: Settings) -> tuple[str, ...]:
-    """Return every topic of the demo."""
-    topics = settings.topics
-    return (*topics.input, topics.output, topics.dead_letter, topics.control, topics.status, topics.retry)
 
 
 def _remove(settings: Settings, topics: list[str]) -> None:

@@ -37,10 +37,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the demo needs of one prediction; `happened_s` is the event's time, wall-clock seconds."""
+    """What the demo needs of one prediction.
+
+    `variant` is stable or canary, `happened_s` the event's time, wall-clock seconds.
+    """
 
     position: Position
     version: str
+    variant: str
     right: bool
     happened_s: float
 
@@ -92,6 +96,7 @@ class PredictionReader:
         return Prediction(
             position=Position(found["source_partition"], found["source_offset"]),
             version=found["model_version"],
+            variant=found["variant"],
             right=found["prediction"] == found[TRUTH_FIELD],
             happened_s=found["event_time"] / _MICROSECONDS,
         )

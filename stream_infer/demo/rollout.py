@@ -1,153 +1,120 @@
-"""The demo's rollout: a canary, its promotion, and a broken version that is refused, all while events flow."""
+"""Plays the script on a thread of its own, with an operator's hands and eyes, so that no answer waits for it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, Self
 
 from stream_infer.clock import Clock
-from stream_infer.demo.cache import BETTER_VERSION, BROKEN_VERSION, MODEL_VERSION
-from stream_infer.demo.stream import Pace
+from stream_infer.demo.cache import MODEL_VERSION
+from stream_infer.demo.script import Ending, Script, Step
 from stream_infer.errors import Stop
-from stream_infer.model.lifecycle import State
-from stream_infer.rollout import operate
-from stream_infer.rollout.fold import Folded, fold
-from stream_infer.rollout.operate import Issued
+from stream_infer.rollout.fold import Entry, Folded, fold
+from stream_infer.rollout.operate import with_baseline
 from stream_infer.rollout.record import Desired, VersionRef, to_json
-from stream_infer.rollout.status import VersionStatus
 from stream_infer.settings import Settings
-from stream_infer.transport.control import ControlReader, ControlWriter
+from stream_infer.transport.control import ControlWriter
 from stream_infer.transport.status import StatusReader
 
-LONGEST_S: Final = 30.0
-"""A longer demo rolls as early as one of this length."""
-READ_S: Final = 1.0
-ISSUED: Final = Issued(by="stream-infer demo")
-CANARY_HUNDREDTHS: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What the operator of a demo says at a fraction of its time.
-
-    It is over when the worker says that `version` is in `state`, as `variant`; in any other end state it went wrong.
-    """
-
-    at: float
-    said: str
-    word: Callable[[Folded], Desired]
-    version: str
-    state: State
-    variant: str | None = None
-
-    def is_over(self, said: VersionStatus) -> bool:
-        """Whether the worker has said so."""
-        return said.state == self.state and said.variant == self.variant
-
-    def has_failed(self, said: VersionStatus) -> bool:
-        """Whether the version came to the wrong end."""
-        return said.state == State.FAILED and self.state is not State.FAILED
-
-
-STEPS: Final = (
-    Step(
-        0.15,
-        f"version {BETTER_VERSION} as canary for 20 % of the keys",
-        lambda log: operate.canary(log, VersionRef(BETTER_VERSION), hundredths=CANARY_HUNDREDTHS, issued=ISSUED),
-        version=BETTER_VERSION,
-        state=State.ACTIVE,
-        variant="canary",
-    ),
-    Step(
-        0.5,
-        f"version {BETTER_VERSION} for everything",
-        lambda log: operate.promote(log, issued=ISSUED),
-        version=BETTER_VERSION,
-        state=State.ACTIVE,
-        variant="stable",
-    ),
-    Step(
-        0.6,
-        f"version {BROKEN_VERSION}, which is broken",
-        lambda log: operate.switch(log, VersionRef(BROKEN_VERSION), issued=ISSUED),
-        version=BROKEN_VERSION,
-        state=State.FAILED,
-    ),
-)
+TURN_S: Final = 0.05
 
 
 class Rollout:
-    """The demo's hands on the control topic and its eyes on the status topic; used as a `with` block."""
+    """Writes to the control topic and reads the status topic between entering the `with` block and `end`.
 
-    def __init__(self, settings: Settings) -> None:
-        model = settings.model.name
-        self._log = operate.with_baseline(Folded(model, settings.application_id), VersionRef(MODEL_VERSION))
-        self._reader = ControlReader(settings)
-        self._writer = ControlWriter(settings)
-        self._statuses = StatusReader(settings, model=model)
+    `started_s` is the monotonic time from which the script's times count.
+    """
+
+    def __init__(self, settings: Settings, script: Script, *, started_s: float, clock: Clock) -> None:
+        self._settings = settings
+        self._script = script
+        self._started_s = started_s
+        self._clock = clock
+        self._log = with_baseline(
+            Folded(settings.model.name, settings.application_id), VersionRef(settings.model.version or MODEL_VERSION)
+        )
+        self._news: SimpleQueue[str] = SimpleQueue()
+        self._failure: BaseException | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="demo-rollout", daemon=True)
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._reader.close()
-        self._statuses.close()
+        self.end()
+        self._thread.join()
 
-    def say(self, word: Callable[[Folded], Desired]) -> None:
-        """Write what a word makes of the log, and read it back."""
-        desired = word(self._log)
-        offset = self._writer.append(to_json(desired), key=desired.model.encode())
-        while self._log.next_offset <= offset:
-            for entry in self._reader.read(READ_S):
-                self._log, _ = fold(self._log, entry)
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the worker has still to answer a step."""
+        return self._script.is_under_way
 
-    def look(self, version: str) -> VersionStatus | None:
-        """Return what the worker says of a version; None before it says anything."""
-        self._statuses.read(0.0)
-        rows = (row for status in self._statuses.latest.values() for row in status.versions)
-        return next((row for row in rows if row.version == version), None)
+    @property
+    def is_rolling(self) -> bool:
+        """Whether versions change at this moment, or have just changed."""
+        return self._script.is_rolling(self._now())
 
+    @property
+    def went_wrong(self) -> Ending | None:
+        """The step that ended otherwise than it should; None while all is well."""
+        return self._script.went_wrong
 
-class Script:
-    """Takes the steps one after the other, each when its time has come and the one before is acknowledged."""
-
-    def __init__(self, rollout: Rollout, pace: Pace, *, say: Callable[[str], None], clock: Clock) -> None:
-        self._rollout = rollout
-        self._started_s = pace.started_s
-        self._length_s = min(pace.seconds, LONGEST_S)
-        self._say = say
-        self._clock = clock
-        self._steps = list(STEPS)
-        self._under_way: Step | None = None
-
-    def turn(self) -> None:
-        """Look for the worker's word, or say the next one; raises Stop when a step went wrong."""
-        if self._under_way is not None:
-            self._see(self._under_way)
-        elif self._steps and self._now() >= self._steps[0].at * self._length_s:
-            step = self._steps.pop(0)
-            self._rollout.say(step.word)
-            self._say(f"{self._now():5.1f} s  told to the control topic: {step.said}")
-            self._under_way = step
+    def news(self) -> list[str]:
+        """Return what happened since the last call, a sentence each; raises what the thread ended with, if it did."""
+        if self._failure is not None:
+            raise self._failure
+        return [self._news.get_nowait() for _ in range(self._news.qsize())]
 
     def end(self) -> None:
-        """Say which steps there was no time for."""
-        left = [*([self._under_way] if self._under_way else []), *self._steps]
-        if left:
-            self._say(f"no time was left for: {'; '.join(step.said for step in left)}")
+        """Begin no more steps and hear of no more ends; return at once."""
+        self._end.set()
 
-    def _see(self, step: Step) -> None:
-        said = self._rollout.look(step.version)
-        if said is None:
-            return
-        if step.has_failed(said):
-            raise Stop(f"The worker refused version {step.version}, expected it to serve: {said.reason}.")
-        if step.is_over(said):
-            why = f": {said.reason}; version {BETTER_VERSION} goes on" if said.reason else ""
-            self._say(f"{self._now():5.1f} s  the worker says: version {said.version} is {said.state}{why}")
-            self._under_way = None
+    def left_out(self) -> str | None:
+        """Return a sentence about the steps that did not come to an end; None when all did."""
+        steps = self._script.left_out
+        return f"no time was left for: {'; '.join(step.what for step in steps)}" if steps else None
+
+    def _run(self) -> None:
+        try:
+            writer = ControlWriter(self._settings)
+            reader = StatusReader(self._settings, model=self._settings.model.name)
+            try:
+                while not self._end.is_set():
+                    self._turn(writer, reader)
+            finally:
+                reader.close()
+        except BaseException as error:  # noqa: BLE001 - whoever asks for news raises it again
+            self._failure = error
+
+    def _turn(self, writer: ControlWriter, reader: StatusReader) -> None:
+        for status in reader.read(TURN_S):
+            ending = self._script.hear(status, now_s=self._now())
+            if ending is not None:
+                self._say(ending.sentence)
+        step = self._script.due(self._now())
+        if step is not None:
+            self._speak(writer, step)
+
+    def _speak(self, writer: ControlWriter, step: Step) -> None:
+        now_s, desired = self._now(), step.word(self._log)
+        self._append(writer, desired)
+        self._script.begin(step, revision=desired.revision, now_s=now_s)
+        self._say(f"control topic, revision {desired.revision}: {step.what}")
+
+    def _append(self, writer: ControlWriter, desired: Desired) -> None:
+        """Write a state and fold it as the workers do: nobody else writes to this demo's topic."""
+        key, value = desired.model.encode(), to_json(desired)
+        entry = Entry(writer.append(value, key=key), key, value, int(self._clock.wall_s() * 1000))
+        self._log, verdict = fold(self._log, entry)
+        if self._log.revision != desired.revision:
+            raise Stop(f"Revision {desired.revision} does not count: {verdict.reason}.")
+
+    def _say(self, sentence: str) -> None:
+        self._news.put(f"{self._now():5.1f} s  {sentence}")
 
     def _now(self) -> float:
         return self._clock.monotonic_s() - self._started_s

@@ -21,8 +21,9 @@ from stream_infer.demo.events import EventWriter
 from stream_infer.demo.gauges import Gauges
 from stream_infer.demo.interruption import Interruption
 from stream_infer.demo.plan import write_settings
-from stream_infer.demo.rollout import Rollout, Script
+from stream_infer.demo.rollout import Rollout
 from stream_infer.demo.score import Scoreboard, Standing
+from stream_infer.demo.script import Script
 from stream_infer.demo.stream import Exchange, Pace, Stream
 from stream_infer.demo.view import View
 from stream_infer.demo.worker import WorkerProcess, running_worker
@@ -31,6 +32,8 @@ from stream_infer.settings import Settings
 
 READY_TIMEOUT_S: Final = 120.0
 READY_INTERVAL_S: Final = 0.1
+EXTRA_SHARE: Final = 0.25
+"""So much longer than asked for events are sent while the worker has still to answer a step of the rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,14 @@ class Wishes:
     seconds: float
     per_second: float
     own_cluster: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a demo ended: `went_wrong` says what the rollout came to, where that is not what it should."""
+
+    standing: Standing
+    went_wrong: str | None
 
 
 class Demo:
@@ -55,8 +66,8 @@ class Demo:
         self._clock = clock
         self._interruption = Interruption()
 
-    def run(self) -> Standing:
-        """Return how it ended, answered or not; runs in the main thread.
+    def run(self) -> Outcome:
+        """Return how it ended, well or not; runs in the main thread.
 
         Raises Stop when something cannot start or the worker fails, KeyboardInterrupt for a signal before events flow.
         """
@@ -76,7 +87,7 @@ class Demo:
         folder, ingredients = self._user.model.cache_directory / "demo", current_ingredients()
         found = find_cached(folder, ingredients)
         if found is None:
-            self._view.say(f"training two small networks on {len(digits.train):,} digits, once ...")
+            self._view.say(f"training small networks on {len(digits.train):,} digits, once ...")
             started_s = self._clock.monotonic_s()
             found = make_cached(folder, ingredients, train=lambda repository: _train(digits, repository))
             self._view.say(f"trained in {self._clock.monotonic_s() - started_s:.1f} s")
@@ -84,61 +95,82 @@ class Demo:
         self._view.say(f"version 1: {found.accuracy:.1%} of {len(digits.held_out)} held-out digits right, {where}")
         return found
 
-    def _score(self, settings: Settings, config: Path, *, rows: Rows) -> Standing:
+    def _score(self, settings: Settings, config: Path, *, rows: Rows) -> Outcome:
         """Run a worker while events flow and are answered; raises Stop when it does not end well."""
         with running_worker(settings, config, log=config.with_name("worker.log")) as worker:
             self._view.say("starting a worker ...")
             _wait_until_ready(worker, self._clock)
             # Patient to the end of the drain: whoever asks for an end gets the summary.
             with self._interruption.patient():
-                standing = self._watched(settings, rows, worker=worker)
+                outcome = self._watched(settings, rows, worker=worker)
                 code = worker.stop()
             if code != 0:
                 raise Stop(f"The worker drained with exit code {code}, expected 0. Its last words:\n{worker.tail()}")
-        return standing
+        return outcome
 
-    def _watched(self, settings: Settings, rows: Rows, *, worker: WorkerProcess) -> Standing:
+    def _watched(self, settings: Settings, rows: Rows, *, worker: WorkerProcess) -> Outcome:
         with Gauges(lambda: worker.page("/metrics")) as gauges:
-            board = Scoreboard(started_s=self._clock.monotonic_s())
-            watch = Watch(board, gauges, worker=worker, view=self._view, clock=self._clock)
-            self._stream(settings, rows, board=board, watch=watch)
-            return board.whole(batches=gauges.refresh())
+            started_s = self._clock.monotonic_s()
+            board = Scoreboard(started_s=started_s)
+            script = Script(self._wishes.seconds)
+            rollout = Rollout(settings, script, started_s=started_s, clock=self._clock)
+            watch = Watch(board, gauges, rollout, worker=worker, view=self._view, clock=self._clock)
+            with Exchange(settings, board=board, clock=self._clock) as exchange, rollout, self._view:
+                stream = Stream(exchange, EventWriter(rows), board=board, clock=self._clock)
+                self._send(stream, started_s=started_s, rollout=rollout, watch=watch)
+            wrong = rollout.went_wrong
+            return Outcome(board.whole(batches=gauges.refresh()), wrong.sentence if wrong else None)
 
-    def _stream(self, settings: Settings, rows: Rows, *, board: Scoreboard, watch: "Watch") -> None:
-        with Exchange(settings, board=board, clock=self._clock) as exchange, Rollout(settings) as rollout, self._view:
-            stream = Stream(exchange, EventWriter(rows), board=board, clock=self._clock)
-            pace = Pace(self._wishes.per_second, started_s=self._clock.monotonic_s(), seconds=self._wishes.seconds)
-            script = Script(rollout, pace, say=self._view.say, clock=self._clock)
+    def _send(self, stream: Stream, *, started_s: float, rollout: Rollout, watch: "Watch") -> None:
+        seconds = self._wishes.seconds
+        pace = Pace(self._wishes.per_second, started_s=started_s, seconds=seconds, extra_s=EXTRA_SHARE * seconds)
 
-            def turn() -> None:
-                watch.turn()
-                script.turn()
+        def goes_on(now_s: float) -> bool:
+            return not self._interruption.asked() and not pace.is_over(now_s, wants_more=rollout.is_under_way)
 
-            stream.send_all(pace, asked_to_end=self._interruption.asked, each_turn=turn)
-            stream.read_rest(each_turn=turn)
-            script.end()
-            watch.show()
+        stream.send_all(pace, goes_on=goes_on, each_turn=watch.turn)
+        rollout.end()
+        stream.read_rest(each_turn=watch.turn)
+        watch.end()
 
 
 class Watch:
-    """Looks at the worker and shows the standing, as often as the view wants."""
+    """Looks at worker and rollout, and shows the standing as often as the view wants."""
 
-    def __init__(self, board: Scoreboard, gauges: Gauges, *, worker: WorkerProcess, view: View, clock: Clock) -> None:
+    def __init__(
+        self,
+        board: Scoreboard,
+        gauges: Gauges,
+        rollout: Rollout,
+        *,
+        worker: WorkerProcess,
+        view: View,
+        clock: Clock,
+    ) -> None:
         self._board = board
         self._gauges = gauges
+        self._rollout = rollout
         self._worker = worker
         self._view = view
         self._clock = clock
         self._shown_s = clock.monotonic_s()
 
     def turn(self) -> None:
-        """Do so when it is time; raises Stop when the worker ended by itself."""
+        """Say what is new, show what is due; raises Stop when the worker ended by itself."""
+        self._board.is_rolling = self._rollout.is_rolling
+        for sentence in self._rollout.news():
+            self._view.say(sentence)
         if self._clock.monotonic_s() - self._shown_s >= self._view.interval_s:
             self._worker.check()
-            self.show()
+            self._show()
 
-    def show(self) -> None:
-        """Show the standing now."""
+    def end(self) -> None:
+        """Say and show what there is at the end."""
+        if (sentence := self._rollout.left_out()) is not None:
+            self._view.say(sentence)
+        self._show()
+
+    def _show(self) -> None:
         self._shown_s = self._clock.monotonic_s()
         self._view.show(self._board.now(self._shown_s, batches=self._gauges.latest))
 

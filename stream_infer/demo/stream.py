@@ -25,19 +25,20 @@ _POSITION_HEADERS: Final = ("__streams.errors.partition", "__streams.errors.offs
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many events there should be by when; seconds are monotonic."""
+    """How many events there should be by when; times are monotonic. `extra_s` is for who wants more than `seconds`."""
 
     per_second: float
     started_s: float
     seconds: float
+    extra_s: float = 0.0
 
-    def is_over(self, now_s: float) -> bool:
+    def is_over(self, now_s: float, *, wants_more: bool = False) -> bool:
         """Say whether the time for sending has passed."""
-        return now_s - self.started_s >= self.seconds
+        return now_s - self.started_s >= self.seconds + (self.extra_s if wants_more else 0.0)
 
     def due(self, now_s: float, *, sent: int, in_flight: int) -> int:
         """Return how many events to send now, so that neither the rate nor the number in flight is passed."""
-        wanted = int(min(now_s - self.started_s, self.seconds) * self.per_second) - sent
+        wanted = int(min(now_s - self.started_s, self.seconds + self.extra_s) * self.per_second) - sent
         return max(min(wanted, MAX_UNANSWERED - in_flight), 0)
 
 
@@ -125,9 +126,9 @@ class Stream:
         self._clock = clock
         self._sent = 0
 
-    def send_all(self, pace: Pace, *, asked_to_end: Callable[[], bool], each_turn: Callable[[], None]) -> None:
-        """Send events until the pace is over or somebody asks to end; answers are read meanwhile."""
-        while not pace.is_over(now_s := self._clock.monotonic_s()) and not asked_to_end():
+    def send_all(self, pace: Pace, *, goes_on: Callable[[float], bool], each_turn: Callable[[], None]) -> None:
+        """Send events while it goes on at a monotonic time; answers are read meanwhile."""
+        while goes_on(now_s := self._clock.monotonic_s()):
             for _ in range(pace.due(now_s, sent=self._sent, in_flight=self._in_flight())):
                 self._exchange.send(self._writer.event(self._sent, now_s=self._clock.wall_s()))
                 self._sent += 1

@@ -116,7 +116,8 @@ def facts_of(standing: Standing) -> Iterator[Fact]:
     yield Fact("p99", f"{latency.p99_ms:.1f} ms")
     yield Fact("batch", f"{batches.mean_records:.1f} (p99 up to {batches.p99_records})")
     for accuracy in standing.accuracies:
-        yield Fact(f"version {accuracy.version}", f"{accuracy.share:.1%} right")
+        share = f"{accuracy.variant} {accuracy.of_all:.0%} of answers, {accuracy.share:.1%} right"
+        yield Fact(f"version {accuracy.version}", share)
 
 
 def summary(standing: Standing) -> Iterator[str]:
@@ -128,12 +129,14 @@ def summary(standing: Standing) -> Iterator[str]:
     )
     yield f"{standing.per_second:,.0f} events/s over {standing.seconds:.1f} s"
     yield f"latency from event to prediction: p50 {latency.p50_ms:.1f} ms, p99 {latency.p99_ms:.1f} ms"
+    if (rolling := standing.while_rolling) is not None:
+        yield f"while versions were tried and swapped: p50 {rolling.p50_ms:.1f} ms, p99 {rolling.p99_ms:.1f} ms"
     yield (
         f"{batches.batches:,} batches of {batches.mean_records:.1f} records on average, "
         f"99 % of them up to {batches.p99_records}"
     )
     for accuracy in standing.accuracies:
         yield (
-            f"version {accuracy.version}: {accuracy.right:,} of {accuracy.predictions:,} digits right, "
-            f"{accuracy.share:.1%}"
+            f"version {accuracy.version}, {accuracy.variant}: {accuracy.right:,} of {accuracy.predictions:,} digits "
+            f"right, {accuracy.share:.1%}"
         )

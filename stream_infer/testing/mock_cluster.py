@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from confluent_kafka import cimpl
+from confluent_kafka import KafkaException, cimpl
+from confluent_kafka.admin import AdminClient
 
 from stream_infer.errors import Stop
 
 PARTITIONS: Final = 4
+"""Of a topic that nobody made."""
+_TIMEOUT_S: Final = 10.0
 _PRODUCER: Final = 0
 _ERROR_BYTES: Final = 512
 _EXISTS: Final = 36
@@ -59,10 +62,22 @@ class MockCluster:
         """Make topics; one that exists is left as it is. Raises Stop for one that cannot be made."""
         if self._cluster is None:
             raise RuntimeError("the mock cluster is not running, expected to be inside its `with` block")
+        if partitions == PARTITIONS:
+            self._ask_for(names)
+            return
         for name in names:
             code = self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
             if code not in {0, _EXISTS}:
                 raise Stop(f"librdkafka's mock cluster did not make topic {name}: error {code}")
+
+    def _ask_for(self, names: Sequence[str]) -> None:
+        """Make topics as other clients do: over a call from inside the cluster may sleep a second first."""
+        client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        for name in names:
+            try:
+                client.list_topics(name, timeout=_TIMEOUT_S)
+            except KafkaException as error:
+                raise Stop(f"librdkafka's mock cluster did not make topic {name}: {error.args[0].str()}") from error
 
 
 def _library() -> Any:

@@ -11,10 +11,11 @@ ACCURACY = 0.97
 
 
 def train(repository: Path) -> float:
-    version = repository / "digits" / "1"
-    version.mkdir(parents=True)
-    (version / "model.yaml").write_text("format: export")
-    (version / "model.pt2").write_bytes(b"weights")
+    for name in "123":
+        version = repository / "digits" / name
+        version.mkdir(parents=True)
+        (version / "model.yaml").write_text("format: export")
+        (version / "model.pt2").write_bytes(b"weights")
     return ACCURACY
 
 
@@ -35,7 +36,7 @@ def test_another_version_of_anything_makes_it_stale(tmp_path: Path, name: str) -
     assert find_cached(tmp_path, replace(MADE_WITH, **{name: "other"})) is None
 
 
-@pytest.mark.parametrize("file", ["digits/1/model.yaml", "digits/1/model.pt2", STAMP_NAME])
+@pytest.mark.parametrize("file", ["digits/1/model.yaml", "digits/1/model.pt2", "digits/3/model.pt2", STAMP_NAME])
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
 def test_a_damaged_file_is_noticed_and_made_again(tmp_path: Path, file: str, damage: str) -> None:
     path = make_cached(tmp_path, MADE_WITH, train=train).repository / file

@@ -10,7 +10,7 @@ from stream_infer.avro.framing import single_object_frame
 from stream_infer.avro.spell import Plain
 from stream_infer.clock import SystemClock
 from stream_infer.demo.digits import CLASSES, PIXELS, Rows, load_digits
-from stream_infer.demo.events import EVENT_SCHEMA, EventWriter, Position, PredictionReader
+from stream_infer.demo.events import EVENT_SCHEMA, EventWriter, Position, Prediction, PredictionReader
 from stream_infer.errors import Stop
 from stream_infer.settings.paths import shipped_schemas
 
@@ -74,7 +74,11 @@ def test_the_worker_reads_from_an_event_what_the_row_holds() -> None:
 
 def test_a_prediction_says_which_event_it_answers_and_whether_it_is_right() -> None:
     found = PredictionReader().read(written())
-    assert (found.position, found.version, found.right, found.happened_s) == (Position(3, 17), "1", True, 2.5)
+    assert found == Prediction(Position(3, 17), "1", "stable", right=True, happened_s=2.5)
+
+
+def test_a_prediction_says_whether_a_canary_made_it() -> None:
+    assert PredictionReader().read(written(variant="canary")).variant == "canary"
 
 
 @pytest.mark.parametrize("wrong", [5.0, None])

@@ -27,6 +27,13 @@ def test_what_is_due_makes_up_for_what_was_late(rate: float, lasts_s: float, now
 
 
 def test_sending_is_over_when_its_time_has_passed() -> None:
-    pace = Pace(1.0, started_s=10.0, seconds=5.0)
+    pace = Pace(1.0, started_s=10.0, seconds=5.0, extra_s=2.0)
     assert not pace.is_over(14.9)
     assert pace.is_over(15.0)
+
+
+def test_who_wants_more_gets_the_extra_time_at_the_same_rate() -> None:
+    pace = Pace(100.0, started_s=10.0, seconds=5.0, extra_s=2.0)
+    assert not pace.is_over(16.9, wants_more=True)
+    assert pace.is_over(17.0, wants_more=True)
+    assert pace.due(16.0, sent=500, in_flight=0) == 100

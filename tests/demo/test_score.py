@@ -1,17 +1,21 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.demo.events import Position, Prediction
 from stream_infer.demo.gauges import BatchSizes
-from stream_infer.demo.score import WINDOW_S, Scoreboard, Standing
+from stream_infer.demo.score import WINDOW_S, Accuracy, Scoreboard, Standing
 
 NONE = BatchSizes()
 COUNTS = st.lists(st.integers(0, 12), min_size=1, max_size=3)
 
 
-def prediction(position: Position, *, version: str = "1", right: bool = True, happened_s: float = 0.0) -> Prediction:
-    return Prediction(position, version, right, happened_s)
+def prediction(
+    position: Position, *, version: str = "1", variant: str = "stable", right: bool = True, happened_s: float = 0.0
+) -> Prediction:
+    return Prediction(position, version, variant, right, happened_s)
 
 
 def positions(counts: list[int]) -> list[Position]:
@@ -75,15 +79,47 @@ def test_the_live_standing_forgets_what_the_whole_remembers() -> None:
     assert board.whole(batches=NONE).per_second == pytest.approx(100.0)
 
 
-def test_accuracy_is_counted_for_each_version() -> None:
+def test_accuracy_is_counted_for_each_version_and_variant() -> None:
+    board = Scoreboard(started_s=0.0)
+    answerers = [("1", "stable")] * 4 + [("2", "canary")] * 1 + [("2", "stable")] * 5
+    for position, (version, variant) in zip(positions([10]), answerers, strict=True):
+        board.delivered(position)
+        one = prediction(position, version=version, variant=variant, right=position.offset != 0)
+        board.predicted(one, read_s=1.0, now_s=1.0)
+    assert board.whole(batches=NONE).accuracies == (
+        Accuracy("1", "stable", right=3, predictions=4, of_all=0.4),
+        Accuracy("2", "canary", right=1, predictions=1, of_all=0.1),
+        Accuracy("2", "stable", right=5, predictions=5, of_all=0.5),
+    )
+
+
+ANSWERS = st.lists(st.tuples(st.floats(0, 20), st.sampled_from("12"), st.sampled_from(["stable", "canary"])))
+
+
+@given(ANSWERS, st.floats(0, 20))
+def test_the_live_accuracies_are_those_of_the_last_seconds(answers: list[tuple[float, str, str]], now_s: float) -> None:
+    board = Scoreboard(started_s=0.0)
+    answers.sort()
+    for position, (read_s, version, variant) in zip(positions([len(answers)]), answers, strict=True):
+        board.delivered(position)
+        board.predicted(prediction(position, version=version, variant=variant), read_s=read_s, now_s=read_s)
+    recent = Counter(answer[1:] for answer in answers if answer[0] >= now_s - WINDOW_S)
+    live = board.now(now_s, batches=NONE).accuracies
+    assert {(one.version, one.variant): one.predictions for one in live} == recent
+    assert sum(one.of_all for one in live) == pytest.approx(1.0 if live else 0.0)
+
+
+def test_latency_while_versions_change_is_kept_apart() -> None:
     board = Scoreboard(started_s=0.0)
     for position in positions([10]):
         board.delivered(position)
-        version = "1" if position.offset < 4 else "2"
-        board.predicted(prediction(position, version=version, right=position.offset != 0), read_s=1.0, now_s=1.0)
-    first, second = board.whole(batches=NONE).accuracies
-    assert (first.version, first.predictions, first.share) == ("1", 4, 0.75)
-    assert (second.version, second.predictions, second.share) == ("2", 6, 1.0)
+        board.is_rolling = position.offset >= 8
+        latency_s = 0.2 if board.is_rolling else 0.1
+        board.predicted(prediction(position, happened_s=1.0 - latency_s), read_s=1.0, now_s=1.0)
+    standing = board.whole(batches=NONE)
+    assert standing.while_rolling is not None
+    assert standing.while_rolling.p50_ms == pytest.approx(200.0)
+    assert standing.latency.p50_ms == pytest.approx(100.0)
 
 
 def test_a_board_that_was_told_nothing_divides_by_nothing() -> None:
