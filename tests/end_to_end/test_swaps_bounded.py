@@ -35,7 +35,7 @@ def held_by(pid: int) -> Holding:
 @pytest.mark.parametrize(
     "swaps",
     [
-        pytest.param(60, marks=pytest.mark.timeout(180)),
+        pytest.param(40, marks=pytest.mark.timeout(180)),
         pytest.param(1000, marks=[pytest.mark.rollouts_full, pytest.mark.timeout(1800)]),
     ],
 )

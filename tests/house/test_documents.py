@@ -40,6 +40,7 @@ def marked() -> list[ParameterSet]:
     ]
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("document", marked())
 def test_the_marked_blocks_of_a_document_run_one_after_the_other(
     document: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -52,7 +53,7 @@ def test_the_marked_blocks_of_a_document_run_one_after_the_other(
     for block in run:
         command = [*RUNNERS[block.language], block.code]
         ended = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=220, check=False
         )
         assert ended.returncode == 0, f"{block.code}\n{ended.stdout}\n{ended.stderr}"
 
