@@ -3,6 +3,7 @@
     StreamInferError
     |-- Retry        a broker or registry is away: back off, keep the position, try again
     `-- Stop         our configuration or installation is wrong: one sentence, exit non-zero
+        |-- Drained  the worker ends, what is asked of it now is not done
         `-- WrongUse the command line or the settings are wrong: exit 2
 
 A record's own fault is no exception but a value: a `Reject` travels beside the batch to the dead-letter topic.
@@ -25,6 +26,10 @@ class Retry(StreamInferError):
 
 class Stop(StreamInferError):
     """The worker cannot do its job as configured: it ends with this sentence and a non-zero exit code."""
+
+
+class Drained(Stop):
+    """The worker ends: nothing that is asked of it now is done, and nobody is at fault."""
 
 
 class WrongUse(Stop):

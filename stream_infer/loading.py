@@ -83,7 +83,7 @@ class VersionLoader:
                 order.tell(self._load(order))
             except StreamInferError as reason:
                 order.tell(LoadFailed(order.job, str(reason)))
-            except Exception as error:
+            except BaseException as error:  # a version's code may raise anything, and the next one is to be loaded too
                 log.exception("version %s cannot be loaded", order.job.ref.version)
                 order.tell(LoadFailed(order.job, f"{type(error).__name__}: {error}"))
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Final
@@ -103,13 +104,18 @@ class Steering:
         return self._status
 
     def _run(self) -> None:
-        reader, writer = ControlReader(self._settings), StatusWriter(self._settings)
+        try:
+            reader, writer = ControlReader(self._settings), StatusWriter(self._settings)
+        except BaseException as error:  # noqa: BLE001 - as below
+            self._failed(error)
+            return
         try:
             self._read_to_end(reader)
             while not self._stop.is_set():
                 self._turn(reader, writer)
         except BaseException as error:  # noqa: BLE001 - the thread ends with it, whatever it is
-            self._report(writer)
+            with suppress(Exception):
+                self._report(writer)
             self._failed(error)
         finally:
             self._follower.end()

@@ -46,10 +46,12 @@ class Weights:
 
 
 def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:
-    """Yield parameters, buffers, and tensors that a program keeps as plain attributes, each once."""
+    """Yield the tensors that the artifact brought, each once.
+
+    Others, such as a constant of the architecture's code, may be shared with the next version of it.
+    """
     seen: set[int] = set()
-    plain = (value for one in module.modules() for value in vars(one).values() if isinstance(value, torch.Tensor))
-    for tensor in (*module.parameters(), *module.buffers(), *plain):
-        if id(tensor) not in seen:
+    for tensor in module.state_dict(keep_vars=True).values():
+        if isinstance(tensor, torch.Tensor) and id(tensor) not in seen:
             seen.add(id(tensor))
             yield tensor

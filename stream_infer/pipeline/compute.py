@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final, Protocol
 
-from stream_infer.errors import Stop
+from stream_infer.errors import Drained, Stop
 from stream_infer.pipeline.inbox import Inbox
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class ComputeThread:
         try:
             while not scorer.ended:
                 scorer.turn()
-            self._inbox.close(Stop("the worker has drained"))
+            self._inbox.close(Drained("the worker has drained"))
         except BaseException as error:  # noqa: BLE001 - the thread ends with it, whatever it is
             self._inbox.close(error)
             self._failed(error)

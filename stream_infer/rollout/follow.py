@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from stream_infer.clock import Clock
-from stream_infer.errors import Stop
+from stream_infer.errors import Drained, Stop
 from stream_infer.model.lifecycle import State
 from stream_infer.model.serving import Guard, Serving
 from stream_infer.rollout.fold import Entry, Folded, Outcome, Verdict, fold
@@ -270,7 +270,10 @@ class Follower:
             return
         self._job = self._warming = None
         ref, error = warming.loaded.job.ref, warming.answer.exception()
-        if error is None:
+        if isinstance(error, Drained):
+            # No word against the version: it would be withdrawn everywhere because one worker ends.
+            warming.loaded.settle()
+        elif error is None:
             warming.loaded.settle()
             self._move(ref, State.READY)
         else:

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_infer.rollout.status import WorkerStatus, parse_status, status_key, to_json
 from stream_infer.settings import Settings
-from stream_infer.transport.clients import create_client, producer_config
+from stream_infer.transport.clients import SaslFiles, create_client, producer_config
 from stream_infer.transport.tail import Tail
 
 log = logging.getLogger(__name__)
@@ -21,10 +21,12 @@ class StatusWriter:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topics.status
+        self._credentials = SaslFiles(settings)
         self._producer = create_client(Producer, producer_config(settings))
 
     def write(self, status: WorkerStatus) -> None:
         """Queue one state; one that cannot be queued is logged: the next one says everything again."""
+        self._credentials.refresh(self._producer)
         try:
             self._producer.produce(self._topic, to_json(status), status_key(status), on_delivery=_note)
         except (BufferError, KafkaException) as error:

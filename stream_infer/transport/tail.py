@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from stream_infer.errors import Retry, Stop
 from stream_infer.settings import Settings
-from stream_infer.transport.clients import create_client, reader_config
+from stream_infer.transport.clients import SaslFiles, create_client, reader_config
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Tail:
     def __init__(self, settings: Settings, topic: str, *, partitions: tuple[int, ...] | None = None) -> None:
         self._topic = topic
         self._consumer = create_client(Consumer, reader_config(settings) | {"enable.partition.eof": True})
+        self._credentials = SaslFiles(settings)
         self._noted: set[int] = set()
         taken = self._find_partitions() if partitions is None else partitions
         self._consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in taken])
@@ -48,6 +49,7 @@ class Tail:
 
         Raises `Stop` when this user may not read, or when records that were not read yet are lost.
         """
+        self._credentials.refresh(self._consumer)
         messages = self._consumer.consume(1, timeout_s)
         if messages:
             messages += self._consumer.consume(MOST_AT_ONCE, 0)

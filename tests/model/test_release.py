@@ -76,13 +76,28 @@ def test_a_call_under_way_when_its_version_is_released_fails_with_a_word(weights
         pending.result()
 
 
-def test_every_tensor_of_a_network_is_counted_once_and_emptied() -> None:
+def test_what_an_artifact_brings_is_counted_once_and_emptied() -> None:
     module = Cyclic()
     held = Weights(module, torch.neg)
-    assert held.size_bytes == 4 * (3 * WIDTH + 3) + 8 * 5 + 4 * 7
+    assert held.size_bytes == 4 * (3 * WIDTH + 3) + 8 * 5
     held.release()
-    assert [tensor.numel() for tensor in (*module.parameters(), *module.buffers(), module.plain)] == [0] * 4
+    assert {tensor.numel() for tensor in module.state_dict().values()} == {0}
     assert (held.size_bytes, held.is_released) == (0, True)
+
+
+def test_a_constant_that_versions_of_an_architecture_share_outlives_the_release_of_one() -> None:
+    shared = torch.arange(3.0)
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.plain = shared
+            self.register_buffer("scale", shared, persistent=False)
+
+    one, other = Scaled(), Scaled()
+    Weights(one, torch.neg).release()
+    assert other.plain.tolist() == [0.0, 1.0, 2.0]
+    assert other.get_buffer("scale").numel() == len(shared)
 
 
 def test_on_a_processor_no_warm_call_is_larger_than_the_live_batch(loaded: LoadedVersion) -> None:

@@ -55,7 +55,7 @@ class SafetensorsFormat:
         if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
             # It computes some of its tensors itself, which the file does not have.
             module = architectures.build(manifest.architecture)
-            module.load_state_dict(weights)
+            module.load_state_dict(weights, assign=True)
         return Network(module.eval().to(placement.device, placement.dtype))
 
 
