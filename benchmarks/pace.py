@@ -34,7 +34,7 @@ def main() -> None:
     producer = Producer(
         {
             "bootstrap.servers": bootstrap_servers,
-            "linger.ms": 0,
+            "linger.ms": 5,  # as Kafka 4's own producer has it; with 0 the broker does little but answer requests
             "queue.buffering.max.messages": 1_000_000,
             "delivery.report.only.error": True,
         }

@@ -41,7 +41,8 @@ FIRST = "1"
 CACHE = "cache"
 MAXIMUM_EVENTS = 400_000
 SHARE = 0.25
-WARM_S = 10.0
+WARM_S = 30.0
+"""The broker's own code is compiled while it runs: until then it takes most of a core."""
 PAUSE_S = 2.0
 AFTER_ACTIVE_S = 1.0
 SETTLE_S = 2.0

@@ -16,17 +16,20 @@ from stream_infer.model import LoadedVersion, VersionDirectory, load_version, op
 from stream_infer.model.attempts import Attempt, Attempts
 from stream_infer.model.fetch import Origin, fetch_version
 from stream_infer.model.lifecycle import State
-from stream_infer.model.manifest import MANIFEST_NAME, Manifest, digest_of, parse_manifest, read_manifest_bytes
+from stream_infer.model.manifest import MANIFEST_NAME, digest_of, parse_manifest, read_manifest_bytes
 from stream_infer.model.sources.prune import prune
-from stream_infer.model.trial import TrialSettings, try_version
 from stream_infer.model.version import Facts
-from stream_infer.rollout.contract import check_inputs, check_outputs
+from stream_infer.pipeline.calls import CallWatch
+from stream_infer.rollout.contract import Meaning
 from stream_infer.rollout.ports import Loaded, LoadEvent, LoadFailed, LoadJob, Stage
 from stream_infer.settings import Settings
+from stream_infer.verifying import Verifier, meaning_of
 
 log = logging.getLogger(__name__)
 
 MOST_CRASHES: Final = 2
+FORGIVEN_S: Final = 1800.0
+"""How long crashes count against the version that the settings name: nothing else can serve in its place."""
 RETRY_FIRST_S: Final = 0.5
 RETRY_LAST_S: Final = 10.0
 JOIN_TIMEOUT_S: Final = 5.0
@@ -46,9 +49,10 @@ class VersionLoader:
 
     def __init__(self, settings: Settings, *, reader: AvroSchema, clock: Clock) -> None:
         self._settings = settings
-        self._reader = reader
+        self._verifier = Verifier(settings, reader)
         self._clock = clock
-        self._attempts = Attempts(settings.model.cache_directory / "attempts")
+        self._watch = CallWatch(clock)
+        self._attempts = Attempts(settings.model.cache_directory / "attempts", clock=clock)
         self._device = open_device(settings.model.device)
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._under_way: _Order | None = None
@@ -66,13 +70,23 @@ class VersionLoader:
         if self._under_way is not None:
             self._under_way.cancelled.set()
 
-    def close(self) -> None:
-        """Give up everything and wait a moment for the thread."""
+    @property
+    def calling_since_s(self) -> float | None:
+        """Monotonic time at which a version's own code began to load it in this process, None while none does."""
+        return self._watch.calling_since_s
+
+    def close(self, *, blame: bool) -> None:
+        """Give up everything and wait a moment for the thread.
+
+        With `blame` a load under way is what ends the process, and counts against its version; otherwise whoever ends
+        on purpose in the middle of a load was not ended by it.
+        """
         self.cancel()
         self._orders.put(None)
+        if blame:
+            return
         self._thread.join(JOIN_TIMEOUT_S)
         if self._attempt is not None:
-            # Whoever ends on purpose in the middle of a load was not ended by it.
             self._attempt.end()
 
     def _run(self) -> None:
@@ -82,7 +96,7 @@ class VersionLoader:
             try:
                 order.tell(self._load(order))
             except StreamInferError as reason:
-                order.tell(LoadFailed(order.job, str(reason)))
+                order.tell(LoadFailed(order.job, str(reason), may_pass=isinstance(reason, Retry)))
             except BaseException as error:  # a version's code may raise anything, and the next one is to be loaded too
                 log.exception("version %s cannot be loaded", order.job.ref.version)
                 order.tell(LoadFailed(order.job, f"{type(error).__name__}: {error}"))
@@ -95,12 +109,14 @@ class VersionLoader:
         order.tell(Stage(job, State.VERIFYING, digest))
         manifest = parse_manifest(content, source=str(found.path / MANIFEST_NAME))
         self._refuse_crasher(job, digest)
-        facts = self._verify(order, found, digest=digest, manifest=manifest)
+        facts = self._verifier.verify(
+            found, manifest, digest=digest, against=self._against(job), cancelled=order.cancelled.is_set
+        )
         self._refuse_too_large(job, facts)
         order.tell(Stage(job, State.LOADING, digest))
         self._attempt = attempt = self._attempts.begin(job.revision, digest)
         try:
-            version = self._deserialise(found, facts, digest=digest, is_live=job.against is not None)
+            version = self._deserialise(found, facts, digest=digest, is_live=job.is_beside_live)
         except BaseException:
             attempt.end()
             raise
@@ -135,31 +151,26 @@ class VersionLoader:
         )
 
     def _refuse_crasher(self, job: LoadJob, digest: str) -> None:
-        crashes = self._attempts.crashes(job.revision, digest)
-        if crashes >= MOST_CRASHES:
-            raise Stop(
-                f"loading version {job.ref.version} ended a worker's process {crashes} times under revision "
-                f"{job.revision}: it is not tried again, write a new revision to try it once more"
-            )
-
-    def _verify(self, order: _Order, found: VersionDirectory, *, digest: str, manifest: Manifest) -> Facts:
-        """Compare contracts and try the version in a child process; raises `Stop` with what does not fit."""
-        job, model = order.job, self._settings.model
-        _refuse(check_inputs(manifest, self._reader), f"version {job.ref.version} does not fit schemas.input")
-        trial = TrialSettings(
-            device=model.device,
-            batch_size=self._settings.batching.max_batch_size,
-            allow_code_formats=model.allow_code_formats,
-            memory_limit_bytes=model.load_memory_limit_bytes,
-            timeout_s=model.load_timeout_s,
-            cache=model.cache_directory,
+        is_named_by_settings = job.revision == 0
+        within_s = FORGIVEN_S if is_named_by_settings else None
+        crashes = self._attempts.crashes(job.revision, digest, within_s=within_s)
+        if crashes < MOST_CRASHES:
+            return
+        how = (
+            f"for {FORGIVEN_S / 60:g} minutes, or until {self._attempts.marks(job.revision, digest)} are removed"
+            if is_named_by_settings
+            else "until a new revision names it"
         )
-        facts = try_version(found, digest, trial=trial, cancelled=order.cancelled.is_set)
-        if job.against is not None and not job.allow_output_change:
-            old = job.against
-            differences = check_outputs(manifest, facts.width, old=old.manifest, old_width=old.width)
-            _refuse(differences, f"version {job.ref.version} answers otherwise than {old.version}, which serves")
-        return facts
+        raise Stop(
+            f"loading version {job.ref.version} ended a worker's process {crashes} times under revision "
+            f"{job.revision}: it is not tried again {how}"
+        )
+
+    def _against(self, job: LoadJob) -> Meaning | None:
+        """Return what the version's answers must mean; None where nothing answered before or they may differ."""
+        if job.allow_output_change:
+            return None
+        return meaning_of(job.against) if job.against is not None else self._verifier.accepted(job.before)
 
     def _refuse_too_large(self, job: LoadJob, facts: Facts) -> None:
         """Raise `Stop` unless the device has room for the version beside what it holds, and the reserve."""
@@ -172,7 +183,7 @@ class VersionLoader:
             )
 
     def _deserialise(self, found: VersionDirectory, facts: Facts, *, digest: str, is_live: bool) -> LoadedVersion:
-        with _sharing_the_interpreter() if is_live else nullcontext():
+        with self._watch.calling(), _sharing_the_interpreter() if is_live else nullcontext():
             version = load_version(
                 found,
                 device=self._device,
@@ -183,11 +194,6 @@ class VersionLoader:
         if version.digest != digest:
             raise Stop(f"model.yaml in {found.path} changed while it was loaded: its sha256 is {version.digest}")
         return version
-
-
-def _refuse(differences: list[str], what: str) -> None:
-    if differences:
-        raise Stop(f"{what}: {'; '.join(differences)}")
 
 
 @contextmanager

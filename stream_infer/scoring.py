@@ -22,6 +22,7 @@ from stream_infer.metrics import Metrics
 from stream_infer.model import InferenceFailed, LoadedVersion, ModelSlot, limit_threads
 from stream_infer.pipeline import inbox as told
 from stream_infer.pipeline.answer import Answers
+from stream_infer.pipeline.calls import CallWatch
 from stream_infer.pipeline.commit import AtLeastOnce
 from stream_infer.pipeline.decode import KeyReader
 from stream_infer.pipeline.encode import PredictionEncoder, key_column
@@ -56,7 +57,7 @@ def set_threads() -> None:
     log.info("torch uses %d threads for an operation", threads)
 
 
-def first_serving(inbox: told.Inbox, *, batch_size: int) -> told.Serve:
+def first_serving(inbox: told.Inbox, *, batch_size: int, watch: CallWatch) -> told.Serve:
     """Do what is asked before anything is scored, until it is said what serves; on the compute thread.
 
     Warm calls are made at every size up to `batch_size`: nobody waits for an answer yet.
@@ -64,7 +65,8 @@ def first_serving(inbox: told.Inbox, *, batch_size: int) -> told.Serve:
     while True:
         match inbox.get(None):
             case told.Warm(version, answer):
-                _warm(version, answer, batch_size=batch_size)
+                with watch.calling():
+                    _warm(version, answer, batch_size=batch_size)
             case told.Release(version, answer):
                 version.release()
                 told.reply(answer, None)

@@ -86,6 +86,7 @@ class Steering:
         )
         self._reported = (-1, 0.0)
         self._status: WorkerStatus | None = None
+        self._blame = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stream-infer-rollout", daemon=True)
 
@@ -93,8 +94,12 @@ class Steering:
         """Start the thread, once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Give up what is under way and wait a moment for the thread; return at once when it was never started."""
+    def stop(self, *, blame: bool) -> None:
+        """Give up what is under way and wait a moment for the thread; return at once when it was never started.
+
+        With `blame` what is under way is why the worker ends, and counts against the version that is being loaded.
+        """
+        self._blame = blame
         self._stop.set()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(JOIN_TIMEOUT_S)
@@ -118,8 +123,9 @@ class Steering:
                 self._report(writer)
             self._failed(error)
         finally:
-            self._follower.end()
-            self._loader.close()
+            if not self._blame:
+                self._follower.end()
+            self._loader.close(blame=self._blame)
             reader.close()
             writer.close()
 
@@ -132,14 +138,14 @@ class Steering:
 
     def _turn(self, reader: ControlReader, writer: StatusWriter) -> None:
         self._hear(reader)
-        before = self._follower.serving
         try:
             self._follower.turn()
         except Retry as reason:
             log.warning("nothing is decided for now: %s", reason)
             self._stop.wait(ASK_AGAIN_S)
-        if self._follower.serving is not before:
-            self._metrics.swaps_total.labels("served").inc()
+        for outcome, count in self._follower.ends.items():
+            self._metrics.swaps_total.labels(outcome).inc(count)
+        self._follower.ends.clear()
         self._report(writer)
         if self._follower.was_released():
             return_memory()
@@ -190,6 +196,7 @@ def status_of(follower: Follower, settings: Settings, *, now_s: float) -> Worker
         applied_revision=serving.revision if serving else 0,
         versions=tuple(_version_status(row, variants.get(row.holding.ref)) for row in follower.table),
         tripped=follower.tripped.reason if follower.tripped else None,
+        skew=follower.skew,
         at=_iso(now_s),
         reported=follower.refusals,
     )

@@ -4,7 +4,7 @@ import gc
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -15,6 +15,7 @@ from stream_infer.errors import Stop
 from stream_infer.loading import VersionLoader
 from stream_infer.metrics import Metrics, Reporter
 from stream_infer.model import ModelSlot
+from stream_infer.pipeline.calls import CallWatch
 from stream_infer.pipeline.compute import ComputeThread
 from stream_infer.pipeline.inbox import Inbox, reply
 from stream_infer.pipeline.run import Scorer
@@ -49,6 +50,15 @@ class Host:
     is_stopping: Callable[[], bool]
 
 
+class Caller(Protocol):
+    """Something that runs a version's own code, which may never come back."""
+
+    @property
+    def calling_since_s(self) -> float | None:
+        """Monotonic time at which it began, None while none runs."""
+        ...
+
+
 class Worker:
     """The scoring side of an app. `failure` is what ended it, `clean` whether nothing was left undone."""
 
@@ -61,7 +71,10 @@ class Worker:
         batching = settings.batching
         self.credit = Credit(records=batching.queue_limit_records, size_bytes=batching.queue_limit_bytes)
         self.slot: ModelSlot | None = None
+        self._first_calls = CallWatch(self.clock)
         self._scorer: Scorer | None = None
+        self._loader: VersionLoader | None = None
+        self._blame = False
         self.failure: BaseException | None = None
         self.clean = True
         self._host = host
@@ -110,17 +123,34 @@ class Worker:
         return reasons
 
     def end_if_stuck(self) -> None:
-        """Stop the app when a model call takes longer than it ever may; nothing of it is committed."""
-        if (stuck := self._stuck()) is not None:
+        """Stop the app when a version's code takes longer than it ever may; nothing of it is committed."""
+        try:
+            self._refuse_stuck()
+        except Stop as stuck:
             self._fail(stuck)
 
+    def _refuse_stuck(self) -> bool:
+        """Return False, or raise what says that a version's code is stuck."""
+        if (stuck := self._stuck()) is not None:
+            self._blame = True
+            raise stuck
+        return False
+
     def _stuck(self) -> Stop | None:
-        since_s = self._scorer.calling_since_s if self._scorer else None
-        busy_s = 0.0 if since_s is None else self.clock.monotonic_s() - since_s
-        if busy_s <= self.settings.model.inference_timeout_s:
-            return None
-        limit_s = self.settings.model.inference_timeout_s
-        return Stop(f"a call of the model has not ended after {busy_s:.0f} s, model.inference_timeout_s is {limit_s:g}")
+        model = self.settings.model
+        called_s = max(self._busy_s(self._first_calls), self._busy_s(self._scorer))
+        if called_s > model.inference_timeout_s:
+            limit = f"model.inference_timeout_s is {model.inference_timeout_s:g}"
+            return Stop(f"a call of the model has not ended after {called_s:.0f} s, {limit}")
+        loaded_s = self._busy_s(self._loader)
+        if loaded_s > model.load_timeout_s:
+            limit = f"model.load_timeout_s is {model.load_timeout_s:g}"
+            return Stop(f"a version is still being loaded after {loaded_s:.0f} s, {limit}")
+        return None
+
+    def _busy_s(self, caller: "Caller | None") -> float:
+        since_s = caller.calling_since_s if caller is not None else None
+        return 0.0 if since_s is None else self.clock.monotonic_s() - since_s
 
     def unready_reasons(self) -> list[str]:
         """Return why no record is scored now."""
@@ -164,7 +194,7 @@ class Worker:
             set_threads()
             self._compute.start()
             self._steering = self._start_steering()
-            self._compute.wait_until_ready(stopping)
+            self._compute.wait_until_ready(lambda: self._refuse_stuck() or stopping())
         except BaseException as error:
             if not stopping():
                 self._note_failure(error)
@@ -177,9 +207,10 @@ class Worker:
     def _start_steering(self) -> Steering:
         """Follow the control topic: the first version that serves comes from there, or from the settings."""
         reader = load_schema(self.settings.schemas.input)
+        self._loader = VersionLoader(self.settings, reader=reader, clock=self.clock)
         steering = Steering(
             self.settings,
-            loader=VersionLoader(self.settings, reader=reader, clock=self.clock),
+            loader=self._loader,
             engine=self.inbox,
             gates=self._gates,
             clock=self.clock,
@@ -191,7 +222,8 @@ class Worker:
 
     def _make_scorer(self) -> Scorer:
         """Wait for the first version, and put the path together; runs on the compute thread, which keeps the device."""
-        first = first_serving(self.inbox, batch_size=self.settings.batching.max_batch_size)
+        batch_size = self.settings.batching.max_batch_size
+        first = first_serving(self.inbox, batch_size=batch_size, watch=self._first_calls)
         self.slot = ModelSlot(first.serving)
         self._scorer = make_scorer(
             self.settings,
@@ -231,6 +263,6 @@ class Worker:
     def _note_end(self, clean: bool) -> None:  # noqa: FBT001 - the transport's callback
         self.clean = clean
         if self._steering is not None:
-            self._steering.stop()
+            self._steering.stop(blame=self._blame)
         if self.failure is None and self._compute.is_ready():
             self._compute.join()

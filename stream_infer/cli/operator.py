@@ -62,7 +62,7 @@ class Operator:
         self.told: list[Told] = []
 
     def __enter__(self) -> Self:
-        self._read_log(self._patiently(self._reader.end_offset))
+        self.catch_up()
         self._patiently(self._statuses.read_to_end)
         self._live = self._patiently(self._members.live)
         return self
@@ -151,8 +151,19 @@ class Operator:
                     raise
                 self._statuses.read(READ_S)
 
+    def catch_up(self) -> None:
+        """Read the log to its end as of now."""
+        self._read_log(self._patiently(self._reader.end_offset))
+
     def _read_log(self, end: int) -> None:
+        limit_s = self._settings.kafka.startup_timeout_s
+        until_s = self._clock.monotonic_s() + limit_s
         while self._reader.position < end:
+            if self._clock.monotonic_s() >= until_s:
+                raise Stop(
+                    f"The control topic was read to offset {self._reader.position} only within {limit_s:g} s "
+                    f"(kafka.startup_timeout_s), expected {end}: is every broker up?"
+                )
             self._hear(self._reader.read(READ_S))
 
     def _hear(self, entries: list[Entry]) -> None:

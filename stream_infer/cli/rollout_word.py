@@ -1,21 +1,25 @@
 """What the words of `stream-infer rollout` do: a version pinned, a state written, its arrival waited for."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
+from stream_infer.avro import load_schema
 from stream_infer.cli.operator import Operator, Outdone, arrived, winner
 from stream_infer.errors import Stop
 from stream_infer.model import VersionDirectory
 from stream_infer.model.fetch import Origin, fetch_version, pin_version
-from stream_infer.model.trial import TrialSettings, try_version
+from stream_infer.model.manifest import MANIFEST_NAME, parse_manifest, read_manifest_bytes
 from stream_infer.rollout import operate
 from stream_infer.rollout.campaign import Phase, View, arrive, prepare
 from stream_infer.rollout.fold import Folded
+from stream_infer.rollout.lineage import answered_before, may_differ
 from stream_infer.rollout.operate import Issued
 from stream_infer.rollout.record import Desired, TripLimits, VersionRef, to_json
 from stream_infer.settings import Settings
+from stream_infer.verifying import Verifier
 
 NOBODY: Final = "no live worker: those that start later take it from the control topic"
 Word = Callable[[Folded, Issued], Desired]
@@ -65,15 +69,28 @@ def say(line: str) -> None:
 def speak(operator: Operator, word: Word, *, manner: Manner) -> None:
     """Write what a word makes of the newest state; wait until it serves everywhere if asked to."""
     before = operator.look()
+    see(operator, write(operator, word, manner=manner), before=before, manner=manner)
+
+
+def write(operator: Operator, word: Word, *, manner: Manner) -> int | None:
+    """Write what a word makes of the newest state and return its offset; with `dry_run` print it, and return None."""
     desired = word(operator.known, operator.issued(manner.reason))
     if manner.dry_run:
         print(to_json(desired).decode())
+        return None
+    return operator.write(desired)
+
+
+def see(operator: Operator, offset: int | None, *, before: View, manner: Manner) -> None:
+    """Wait, if asked to, until what was written at `offset` serves on every live worker."""
+    if offset is None or not manner.wait:
         return
-    offset = operator.write(desired)
-    if manner.wait and not _is_alone(before):
-        _see_arrive(operator, desired, offset=offset, before=before, manner=manner)
-    elif manner.wait:
+    if _is_alone(before):
         say(NOBODY)
+        return
+    written = next(one.desired for one in operator.folded.history if one.offset == offset)
+    campaign = arrive(written, offset=offset, before=before, timeout_s=manner.timeout_s)
+    say(arrived(operator.wait(campaign)))
 
 
 def start(
@@ -83,19 +100,22 @@ def start(
     ref = asked.pin(settings, model=manner.model)
     before = operator.look()
     begun = operator.known.revision
-    if not manner.dry_run:
-        if _is_alone(before):
-            say(NOBODY)
-            verify_here(settings, asked, ref=ref, model=manner.model)
-        elif operator.known.current is not None:
-            begun = _prepare(operator, ref, before=before, manner=manner, allow_output_change=allow_output_change)
+    is_campaign = not manner.dry_run and not _is_alone(before) and operator.known.current is not None
+    if _is_alone(before) and not manner.dry_run:
+        say(NOBODY)
+        known = None if allow_output_change else operator.known
+        verify_here(settings, asked, ref=ref, model=manner.model, known=known)
 
     def switch(folded: Folded, issued: Issued) -> Desired:
         if folded.revision != begun:
             raise Outdone(f"Version {ref.version} is not switched to: {winner(folded.history[-1])} counts by now.")
         return operate.switch(folded, ref, issued=issued, allow_output_change=allow_output_change)
 
-    speak(operator, switch, manner=manner)
+    with _withdrawing(operator, ref) if is_campaign else nullcontext():
+        if is_campaign:
+            begun = _prepare(operator, ref, before=before, manner=manner, allow_output_change=allow_output_change)
+        offset = write(operator, switch, manner=manner)
+    see(operator, offset, before=before, manner=manner)
 
 
 def end_tripped(operator: Operator) -> None:
@@ -133,20 +153,25 @@ def canary_word(ref: VersionRef, hundredths: int, *, limits: TripLimits, allow_o
     return word
 
 
-def verify_here(settings: Settings, asked: Asked, *, ref: VersionRef, model: str) -> None:
-    """Do here what a worker does before it loads a version; raises `Stop` with what is wrong."""
+def verify_here(settings: Settings, asked: Asked, *, ref: VersionRef, model: str, known: Folded | None) -> None:
+    """Do here what a worker does before it loads a version; raises `Stop` with what is wrong.
+
+    `known` is the log, for what the version's answers must mean; None when they may differ.
+    """
     origin = asked.origin(settings, pinned=ref)
     found: VersionDirectory = fetch_version(model, ref.version, origin=origin, cache=settings.model.cache_directory)
-    trial = TrialSettings(
-        device=settings.model.device,
-        batch_size=settings.batching.max_batch_size,
-        allow_code_formats=settings.model.allow_code_formats,
-        memory_limit_bytes=settings.model.load_memory_limit_bytes,
-        timeout_s=settings.model.load_timeout_s,
-        cache=settings.model.cache_directory,
+    manifest = parse_manifest(read_manifest_bytes(found.path), source=str(found.path / MANIFEST_NAME))
+    verifier = Verifier(settings, load_schema(settings.schemas.input))
+    is_bound = known is not None and not may_differ(known.history, ref)
+    before = answered_before(known.history, _next(known, ref), ref) if known is not None and is_bound else ()
+    verifier.verify(
+        found, manifest, digest=ref.sha256 or "", against=verifier.accepted(before), cancelled=lambda: False
     )
-    try_version(found, ref.sha256 or "", trial=trial, cancelled=lambda: False)
     say(f"version {ref.version} is loaded and tried: it is all right")
+
+
+def _next(known: Folded, ref: VersionRef) -> Desired:
+    return operate.switch(known, ref, issued=Issued())
 
 
 def _prepare(operator: Operator, ref: VersionRef, *, before: View, manner: Manner, allow_output_change: bool) -> int:
@@ -159,11 +184,7 @@ def _prepare(operator: Operator, ref: VersionRef, *, before: View, manner: Manne
     )
     offset = operator.write(written)
     campaign = prepare(ref, written=written, offset=offset, before=before, timeout_s=manner.timeout_s)
-    try:
-        campaign = operator.wait(campaign)
-    except KeyboardInterrupt:
-        _withdraw(operator, ref, "the operator gave it up")
-        raise
+    campaign = operator.wait(campaign)
     if campaign.phase is Phase.LOST:
         raise Stop(f"{campaign.reason}.")
     if campaign.phase is Phase.WITHDRAW:
@@ -172,14 +193,22 @@ def _prepare(operator: Operator, ref: VersionRef, *, before: View, manner: Manne
     return written.revision
 
 
+@contextmanager
+def _withdrawing(operator: Operator, ref: VersionRef) -> Iterator[None]:
+    """Withdraw what is prepared when the operator gives it up, at whatever moment."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        operator.catch_up()
+        current = operator.known.current
+        if current is not None and any(operate.is_same_version(one, ref) for one in current.prepared):
+            _withdraw(operator, ref, "the operator gave it up")
+        raise
+
+
 def _withdraw(operator: Operator, ref: VersionRef, reason: str | None) -> None:
     operator.write(operate.withdraw(operator.known, ref, issued=operator.issued(reason)))
     say(f"version {ref.version} is withdrawn; what served goes on")
-
-
-def _see_arrive(operator: Operator, desired: Desired, *, offset: int, before: View, manner: Manner) -> None:
-    campaign = arrive(desired, offset=offset, before=before, timeout_s=manner.timeout_s)
-    say(arrived(operator.wait(campaign)))
 
 
 def _is_alone(view: View) -> bool:

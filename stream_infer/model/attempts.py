@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from stream_infer.clock import Clock
 from stream_infer.errors import Stop
 
 NAME: Final = re.compile(r"(?P<pair>\d+-[0-9a-f]+)-[0-9a-f]{32}")
@@ -53,12 +54,27 @@ class Attempt:
 class Attempts:
     """The attempts on this machine; `folder` is made when the first begins."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, clock: Clock) -> None:
         self._folder = folder
+        self._clock = clock
 
-    def crashes(self, revision: int, digest: str) -> int:
-        """Return how many processes died while they loaded this version for this revision."""
-        return sum(1 for _ in _dead(self._folder, _pair(revision, digest)))
+    def crashes(self, revision: int, digest: str, *, within_s: float | None = None) -> int:
+        """Return how many processes died while they loaded this version for this revision.
+
+        `within_s` leaves out the loads that began longer ago, by the wall clock.
+        """
+        dead = _dead(self._folder, _pair(revision, digest))
+        return sum(1 for path in dead if within_s is None or self._age_s(path) <= within_s)
+
+    def marks(self, revision: int, digest: str) -> Path:
+        """Return the pattern of the files that hold this against a version, for people to remove."""
+        return self._folder / f"{_pair(revision, digest)}-*"
+
+    def _age_s(self, path: Path) -> float:
+        try:
+            return self._clock.wall_s() - path.stat().st_mtime
+        except OSError:
+            return 0.0
 
     def begin(self, revision: int, digest: str) -> Attempt:
         """Note that this process loads a version now. Raises Stop when the folder cannot be written."""

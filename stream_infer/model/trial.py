@@ -70,12 +70,17 @@ def try_version(
 
     `cancelled` is asked many times a second. Raises Stop with the child's own sentence, or with what became of it.
     """
-    known = KnownFacts(trial.cache / "trials", device=trial.device, batch_size=trial.batch_size)
+    known = known_facts(trial)
     facts = known.find(digest)
     if facts is None:
         facts = _Trial(found, digest, trial=trial, clock=clock or SystemClock()).run(cancelled)
         known.keep(digest, facts)
     return facts
+
+
+def known_facts(trial: TrialSettings) -> KnownFacts:
+    """Return what trials as these found out before."""
+    return KnownFacts(trial.cache / "trials", device=trial.device, batch_size=trial.batch_size)
 
 
 class _Trial:

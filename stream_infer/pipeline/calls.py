@@ -7,20 +7,20 @@ from stream_infer.clock import Clock
 
 
 class CallWatch:
-    """`since_s` is the monotonic time at which a call began that is not over, None between calls.
+    """`calling_since_s` is the monotonic time at which a call began that is not over, None between calls.
 
     Any thread may read it.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.since_s: float | None = None
+        self.calling_since_s: float | None = None
 
     @contextmanager
     def calling(self) -> Iterator[None]:
         """Mark the block as a call."""
-        self.since_s = self._clock.monotonic_s()
+        self.calling_since_s = self._clock.monotonic_s()
         try:
             yield
         finally:
-            self.since_s = None
+            self.calling_since_s = None

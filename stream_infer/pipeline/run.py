@@ -85,7 +85,7 @@ class Scorer:
     @property
     def calling_since_s(self) -> float | None:
         """Monotonic time at which a model call began that is not over, None between calls; any thread may read it."""
-        return self._watch.since_s
+        return self._watch.calling_since_s
 
     def turn(self) -> None:
         """Hear everything that was told, then move at most one batch on, then commit when it is due.

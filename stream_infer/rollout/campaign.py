@@ -255,19 +255,14 @@ def _failure(campaign: Campaign, status: WorkerStatus, *, found: VersionStatus |
         is_new = Trouble(status.worker, _failed(found)) not in campaign.before
         return f"version {found.version} failed: {found.reason}" if is_new else None
     has_tripped = status.tripped is not None and status.applied_revision >= campaign.goal.revision
-    if wanted.variant == "canary" and has_tripped:
-        is_new = Trouble(status.worker, status.tripped or "") not in campaign.before
-        return f"the canary was stopped: {status.tripped}" if is_new else None
-    return None
+    # Said before or not: a canary stays stopped under every revision that says the same of it.
+    return f"the canary was stopped: {status.tripped}" if wanted.variant == "canary" and has_tripped else None
 
 
 def _troubles(view: View) -> frozenset[Trouble]:
-    """Return what every worker says went wrong, live or not."""
-    statuses = view.statuses.values()
-    failed = {
-        Trouble(one.worker, _failed(row)) for one in statuses for row in one.versions if row.state == State.FAILED
-    }
-    return frozenset(failed | {Trouble(one.worker, one.tripped) for one in statuses if one.tripped is not None})
+    """Return the failures that every worker tells of, live or not."""
+    said = ((one.worker, row) for one in view.statuses.values() for row in one.versions)
+    return frozenset(Trouble(worker, _failed(row)) for worker, row in said if row.state == State.FAILED)
 
 
 def _failed(said: VersionStatus) -> str:

@@ -1,6 +1,7 @@
 """Contract: can a version be fed what events hold, and do its answers mean what the ones before it meant."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -19,11 +20,22 @@ def check_inputs(manifest: Manifest, reader: AvroSchema) -> list[str]:
     return [sentence for spec in manifest.inputs for sentence in _misfits(spec, reader.arrow_schema)]
 
 
-def check_outputs(new: Manifest, width: int, *, old: Manifest, old_width: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a version's answers mean; `width` is the numbers a row that the model returns, None where nobody knows."""
+
+    version: str
+    outputs: Outputs
+    width: int | None
+
+
+def check_outputs(new: Meaning, old: Meaning) -> list[str]:
     """Return a sentence for each difference between what two versions' answers mean; empty when there is none.
 
-    `width` and `old_width` are the numbers a row that the models return.
+    A width that nobody knows is taken to be the other's.
     """
+    width = new.width or old.width or 1
+    old_width = old.width or width
     pairs = (
         ("task is", _task(new.outputs, width), _task(old.outputs, old_width)),
         ("labels are", _labels(new.outputs), _labels(old.outputs)),

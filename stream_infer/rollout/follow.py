@@ -5,29 +5,35 @@ later turn.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Final
 
 from stream_infer.clock import Clock
-from stream_infer.errors import Drained, Stop
+from stream_infer.errors import Drained
 from stream_infer.model.lifecycle import State
 from stream_infer.model.serving import Guard, Serving
 from stream_infer.rollout.fold import Entry, Folded, Outcome, Verdict, fold
 from stream_infer.rollout.guard import Tripped, WatchedGuard
+from stream_infer.rollout.lineage import answered_before, may_differ
+from stream_infer.rollout.operate import is_same_version
 from stream_infer.rollout.plan import Action, Cancel, Choice, Forget, Free, Load, Plan, Retire, Serve, Snapshot, plan
 from stream_infer.rollout.ports import Engine, Loaded, Loader, LoadEvent, LoadFailed, LoadJob, Origins, Stage
-from stream_infer.rollout.record import Desired, VersionRef
+from stream_infer.rollout.record import Canary, Desired, VersionRef
 from stream_infer.rollout.split import Split
 from stream_infer.rollout.table import VersionTable, spoken
+from stream_infer.rollout.target import Target
 from stream_infer.rollout.trip import TripGuard
 
 log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 5
 """Refusals that a status shows."""
+RETRY_S: Final = 10.0
+"""While nothing serves, how long after its source was away a version is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class _Switching:
 class Follower:
     """Holds the fold, the table of versions and what serves. Used by one thread, which calls `hear` and `turn`.
 
-    `serving` is what the compute thread was told last and did; `changes` grows with everything a status shows.
+    `serving` is what the compute thread was told last and did; `changes` grows with everything a status shows; `ends`
+    counts how changes of what serves ended: served, failed, superseded, tripped.
     """
 
     def __init__(
@@ -62,13 +69,14 @@ class Follower:
         self._warming: _Warming | None = None
         self._switching: _Switching | None = None
         self._releases: list[Future[None]] = []
-        self._baseline: Desired | None = None
         self._plan: Plan | None = None
         self.folded = Folded(origins.model, origins.application_id)
         self.table = VersionTable()
+        self._target = Target(origins, self.table)
         self.serving: Choice | None = None
         self.tripped: Tripped | None = None
         self.refusals: tuple[str, ...] = ()
+        self.ends: Counter[str] = Counter()
         self.changes = 0
 
     def hear(self, entries: Iterable[Entry]) -> list[Verdict]:
@@ -86,7 +94,9 @@ class Follower:
         self._look_at_warming()
         self._look_at_switch()
         if self._switching is None:
-            target = self._target()
+            if self.serving is None:
+                self.changes += self.table.drop_due(self._clock.wall_s())
+            target = self._target.find(self.folded, serves=self.serving is not None)
             self._plan = plan(self._snapshot(target))
             for action in self._plan.actions:
                 self._do(action, target)
@@ -126,40 +136,6 @@ class Follower:
             self.refusals = (*self.refusals, sentence)[-REMEMBERED:]
             self.changes += 1
 
-    def _target(self) -> Desired:
-        """Return the desired state; while nothing serves, the newest earlier one whose version has not failed here."""
-        newest = self.folded.current
-        if newest is None:
-            return self._named_by_settings()
-        if self.serving is not None or not self._has_failed(newest):
-            return newest
-        earlier = (replace(one.desired, canary=None, prepared=()) for one in reversed(self.folded.history[:-1]))
-        good = (desired for desired in earlier if not self._has_failed(desired))
-        return next(good, None) or self._last_resort() or newest
-
-    def _last_resort(self) -> Desired | None:
-        """Return what the settings name, unless that is nothing or has failed too."""
-        try:
-            desired = self._named_by_settings()
-        except Stop as reason:
-            log.warning("no earlier version either: %s", reason)
-            return None
-        return None if self._has_failed(desired) else desired
-
-    def _named_by_settings(self) -> Desired:
-        """Return the state before the first revision; raises `Stop` when there is no such version, or it failed."""
-        if self._baseline is None:
-            origins = self._origins
-            self._baseline = Desired(model=origins.model, revision=0, stable=origins.baseline())
-        stable = self._baseline.stable
-        if self.folded.current is None and self.serving is None and self._has_failed(self._baseline):
-            raise Stop(self.table.row(stable).holding.life.reason or "the version cannot be loaded")
-        return self._baseline
-
-    def _has_failed(self, desired: Desired) -> bool:
-        failed = (row.holding for row in self.table if row.state is State.FAILED)
-        return any(one.ref == desired.stable and one.revision >= desired.revision for one in failed)
-
     def _snapshot(self, target: Desired) -> Snapshot:
         return Snapshot(
             desired=target,
@@ -175,13 +151,17 @@ class Follower:
         """Return the revision whose canary stays stopped: a newer one, too, that says the same of it."""
         if self.tripped is None:
             return None
-        told = (one.desired.canary for one in self.folded.history if one.desired.revision == self.tripped.revision)
-        return target.revision if next(told, None) == target.canary else self.tripped.revision
+        return target.revision if self._canary_of(self.tripped) == target.canary else self.tripped.revision
+
+    def _canary_of(self, said: Tripped | Choice) -> Canary | None:
+        """Return the canary as its revision's record names it."""
+        named = (one.desired.canary for one in self.folded.history if one.desired.revision == said.revision)
+        return next(named, None)
 
     def _do(self, action: Action, target: Desired) -> None:
         match action:
             case Load(ref, allow_output_change):
-                self._load(ref, target.revision, allow_output_change=allow_output_change)
+                self._load(ref, target, allow_output_change=allow_output_change)
             case Cancel(ref):
                 self._cancel(ref)
             case Serve(choice):
@@ -192,10 +172,19 @@ class Follower:
                 self.table.drop(ref)
                 self.changes += 1
 
-    def _load(self, ref: VersionRef, revision: int, *, allow_output_change: bool) -> None:
-        against = self.table.version(self.serving.stable) if self.serving else None
-        self._job = LoadJob(ref, revision, allow_output_change, against)
-        self.table.begin(ref, revision=revision, at_s=self._clock.wall_s())
+    def _load(self, ref: VersionRef, target: Desired, *, allow_output_change: bool) -> None:
+        history, serving = self.folded.history, self.serving
+        before = answered_before(history, target, ref)
+        is_newest = serving is not None and (not before or is_same_version(before[-1], serving.stable))
+        self._job = LoadJob(
+            ref,
+            target.revision,
+            allow_output_change=allow_output_change or may_differ(history, ref),
+            against=self.table.version(serving.stable) if serving is not None and is_newest else None,
+            before=before,
+            is_beside_live=serving is not None,
+        )
+        self.table.begin(ref, revision=target.revision, at_s=self._clock.wall_s())
         self.changes += 1
         self._loader.start(self._job, self._events.put)
 
@@ -205,6 +194,7 @@ class Follower:
         if self._warming is not None:
             self._give_up(self._warming.loaded)
         self._job = self._warming = None
+        self.ends["superseded"] += 1
         self._move(ref, State.GONE)
 
     def _serve(self, choice: Choice, target: Desired) -> None:
@@ -246,6 +236,10 @@ class Follower:
             self._give_up(event)
 
     def _trip(self, tripped: Tripped) -> None:
+        stopped = self._canary_of(tripped)
+        if self.serving is not None and (self.serving.canary is None or stopped != self._canary_of(self.serving)):
+            return  # told while a newer revision took over: its canary is another one
+        self.ends["tripped"] += 1
         log.error("revision %d: the canary is stopped here, %s", tripped.revision, tripped.reason)
         self.tripped = tripped
         self.changes += 1
@@ -260,9 +254,11 @@ class Follower:
                 self.table.learn(ref, version=version)
                 self._move(ref, State.WARMING)
                 self._warming = _Warming(event, self._engine.warm(version))
-            case LoadFailed(_, reason):
+            case LoadFailed(_, reason, may_pass):
                 self._job = None
                 self._move(ref, State.FAILED, reason=reason)
+                if may_pass:
+                    self.table.retry(ref, at_s=self._clock.wall_s() + RETRY_S)
 
     def _look_at_warming(self) -> None:
         warming = self._warming
@@ -291,10 +287,12 @@ class Follower:
             self.tripped = None
         self.table.serve(switching.choice, at_s=self._clock.wall_s())
         self.changes += 1
+        self.ends["served"] += 1
         log.info("revision %d serves: %s", switching.choice.revision, spoken(switching.choice))
 
     def _move(self, ref: VersionRef, to: State, *, reason: str | None = None) -> None:
         self.table.move(ref, to, at_s=self._clock.wall_s(), reason=reason)
         self.changes += 1
+        self.ends["failed"] += to is State.FAILED
         level = logging.ERROR if to is State.FAILED else logging.INFO
         log.log(level, "version %s is %s%s", ref.version, to, f": {reason}" if reason else "")

@@ -27,14 +27,16 @@ class Origins:
 class LoadJob:
     """A version to bring into the worker, for one revision.
 
-    `against` is the version that serves, None at start: the new one must mean the same by its outputs, unless
-    `allow_output_change`.
+    Its outputs must mean the same as those that the log named `before`, see `lineage.answered_before`, unless
+    `allow_output_change`. `against` is that version where it serves here, None where it must be looked up.
     """
 
     ref: VersionRef
     revision: int
     allow_output_change: bool
     against: LoadedVersion | None
+    before: tuple[VersionRef, ...]
+    is_beside_live: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +62,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadFailed:
-    """A load ended without a version; `reason` is one sentence."""
+    """A load ended without a version; `reason` is one sentence, `may_pass` that it lies with something that is away."""
 
     job: LoadJob
     reason: str
+    may_pass: bool = False
 
 
 LoadEvent = Stage | Loaded | LoadFailed

@@ -31,8 +31,8 @@ class VersionStatus:
 class WorkerStatus:
     """The whole state of a worker: `applied_revision` is what serves, 0 before any revision does.
 
-    `tripped` says why the canary stopped here; `at` is ISO 8601, UTC; `reported` are sentences about control records
-    that changed nothing, the oldest first.
+    `tripped` says why the canary stopped here, `skew` why another version answers than the log names; `at` is ISO 8601,
+    UTC; `reported` are sentences about control records that changed nothing, the oldest first.
     """
 
     application_id: str
@@ -42,6 +42,7 @@ class WorkerStatus:
     versions: tuple[VersionStatus, ...]
     tripped: str | None
     at: str
+    skew: str | None = None
     reported: tuple[str, ...] = ()
 
 
@@ -79,6 +80,7 @@ def _status(fields: Fields) -> WorkerStatus:
         versions=tuple(_version(one) for one in fields.inners("versions")),
         tripped=fields.note("tripped"),
         at=fields.required_text("at"),
+        skew=fields.note("skew"),
         reported=fields.texts("reported"),
     )
 

@@ -13,10 +13,14 @@ STARTED = (State.FETCHING, State.VERIFYING, State.LOADING, State.WARMING)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One version: what is known of it, and the version itself while it lies in memory."""
+    """One version: what is known of it, and the version itself while it lies in memory.
+
+    `retry_at_s` is the wall time from which one that failed may be tried again by itself, None when it may not.
+    """
 
     holding: Holding
     version: LoadedVersion | None = None
+    retry_at_s: float | None = None
 
     @property
     def state(self) -> State:
@@ -66,6 +70,23 @@ class VersionTable:
         row = self._rows[ref]
         digest = digest or (version.digest if version else None) or row.holding.digest
         self._rows[ref] = Row(replace(row.holding, digest=digest), version or row.version)
+
+    def failure(self, ref: VersionRef, *, revision: int) -> Row | None:
+        """Return the row of a version that failed for this revision or a newer one; None for any other."""
+        row = self._rows.get(ref)
+        is_failure = row is not None and row.state is State.FAILED and row.holding.revision >= revision
+        return row if is_failure else None
+
+    def retry(self, ref: VersionRef, *, at_s: float) -> None:
+        """Note that what keeps a version from loading may pass."""
+        self._rows[ref] = replace(self._rows[ref], retry_at_s=at_s)
+
+    def drop_due(self, now_s: float) -> int:
+        """Forget the failures that may be tried again by now, and return how many there were."""
+        due = [row for row in self if row.retry_at_s is not None and row.retry_at_s <= now_s]
+        for row in due:
+            self.drop(row.holding.ref)
+        return len(due)
 
     def drop(self, ref: VersionRef) -> None:
         """Forget a version."""

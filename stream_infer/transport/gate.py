@@ -40,6 +40,11 @@ class Gatekeeper:
         self._consumer.pause([TopicPartition(*source) for source in sources])
         self._waiting |= dict.fromkeys(sources, self._gate.ask())
 
+    def pause_held(self) -> None:
+        """Pause what waits here once more, after something else let it go on."""
+        if self._waiting:
+            self._consumer.pause([TopicPartition(*source) for source in self._waiting])
+
     def forget(self, sources: Iterable[Partition]) -> None:
         """Let go of partitions that were given up."""
         for source in sources:

@@ -121,6 +121,7 @@ class Rebalancer:
         # A partition that librdkafka gave up cannot be sought; it can be given up and assigned.
         self._consumer.incremental_unassign([TopicPartition(*source)])
         self._begin([Start(source, start, committed=False)])
+        self._gatekeeper.pause_held()
 
     def commit_now(self, positions: Positions) -> None:
         """Commit positions of partitions still owned under the same epoch, and wait for the broker's answer."""

@@ -12,6 +12,7 @@ from stream_infer.clock import SystemClock
 from stream_infer.rollout import operate
 from stream_infer.rollout.record import Desired, VersionRef, parse_desired
 from stream_infer.testing.kafka import Cluster, Topics
+from stream_infer.testing.models import write_mlp
 from tests.cli.shop import Shop, Worker, open_shop
 
 
@@ -47,6 +48,19 @@ def test_without_a_live_worker_a_version_that_cannot_be_loaded_is_not_written(sh
     (shop.made["2"].path / "model.safetensors").write_bytes(b"damaged")
     assert "model.safetensors" in shop.run("start", "--version", "2", ends=1).err
     assert shop.log() == []
+
+
+def test_without_a_live_worker_a_version_that_breaks_a_contract_is_not_written(shop: Shop) -> None:
+    repository = shop.made["1"].path.parents[1]
+    write_mlp(repository, version="wider", sizes=(4, 8, 3), format="safetensors")
+    inputs = [{"name": "x", "field": "fingerprint", "dtype": "float32", "shape": [4]}]
+    write_mlp(repository, version="blind", sizes=(4, 8, 2), format="safetensors", manifest={"inputs": inputs})
+    shop.run("start", "--version", "1")
+    assert "answers otherwise than 1" in shop.run("start", "--version", "wider", ends=1).err
+    assert "reads the field fingerprint" in shop.run("start", "--version", "blind", ends=1).err
+    assert [said(one)[0] for one in shop.log()] == ["1"]
+    shop.run("start", "--version", "wider", "--allow-output-change")
+    assert [said(one)[0] for one in shop.log()] == ["1", "wider"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ GOLDEN = "golden.jsonl"
 # What a program runs when it is loaded, as Python expressions.
 ABORT = "__import__('os').abort()"
 ABORT_IN_A_WORKER = "'worker' in open('/proc/self/cmdline').read() and __import__('os').abort()"
+HANG_IN_A_WORKER = "'worker' in open('/proc/self/cmdline').read() and __import__('time').sleep(1e6)"
 EAT_MEMORY = "[b'x' * (1 << 26) for _ in iter(int, 1)]"
 
 Write = Callable[[Path, str], MadeVersion]

@@ -95,11 +95,18 @@ def test_a_third_worker_that_starts_during_it_comes_to_the_same_version(
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(bad.ABORT_IN_A_WORKER, id="aborts"),
+        pytest.param(bad.HANG_IN_A_WORKER, id="hangs", marks=pytest.mark.rollouts_full),
+    ],
+)
 def test_a_version_that_ends_the_worker_itself_is_tried_twice_and_then_an_earlier_one_serves(
-    make_job: JobMaker,
+    make_job: JobMaker, code: str
 ) -> None:
-    job = make_job(versions=V1_AND_V2, settings=LIMITS)
-    bad.write_running(job.repository, "deadly", bad.ABORT_IN_A_WORKER)
+    job = make_job(versions=V1_AND_V2, settings={"model": {"load_timeout_s": 20}})
+    bad.write_running(job.repository, "deadly", code)
     with job.crew() as crew:
         rollout = Rollout(job, crew)
         rollout.start("worker-a")
@@ -112,6 +119,27 @@ def test_a_version_that_ends_the_worker_itself_is_tried_twice_and_then_an_earlie
             rollout.start("worker-a")
         rollout.until(lambda: answers(rollout, "worker-a", "2"), "the version before serves")
         rollout.until_state("deadly", "FAILED")
+        rollout.drain_all()
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_starts_refuses_what_those_that_ran_refused(make_job: JobMaker) -> None:
+    job = make_job(versions=V1_AND_V2, settings=LIMITS)
+    bad.write_longer_scores(job.repository, "wider")
+    with job.crew() as crew:
+        rollout = Rollout(job, crew)
+        rollout.start("worker-a")
+        rollout.until_serving("1")
+        rollout.tell_version("2")
+        rollout.until_serving("2")
+        rollout.tell_version("wider")
+        rollout.until_state("wider", "FAILED")
+        rollout.kill("worker-a")
+        rollout.start("worker-b")
+        rollout.until(lambda: answers(rollout, "worker-b", "2"), "the version before serves")
+        refused = rollout.statuses.of("worker-b", "wider")
+        assert refused is not None
+        assert (refused.state, "answers otherwise than 2" in (refused.reason or "")) == ("FAILED", True)
         rollout.drain_all()
 
 

@@ -176,15 +176,16 @@ def test_a_canary_is_waited_for_beside_stable() -> None:
     assert both.phase is Phase.DONE
 
 
-def test_a_canary_that_is_stopped_at_once_has_not_arrived() -> None:
+@pytest.mark.parametrize("said_before", [None, "too many errors"])
+def test_a_canary_that_is_stopped_has_not_arrived_said_before_or_not(said_before: str | None) -> None:
     written = Desired("fraud", 5, V1, Canary(V2, 500, "fraud/5"))
     stable = VersionStatus("1", "1" * 64, "stable", "ACTIVE", None, "t")
-    before = worker("a", stable, revision=4, tripped="too many errors in 4")
+    before = worker("a", stable, revision=4, tripped=said_before)
     campaign = arriving(before, written=written)
-    stopped = replace(before, applied_revision=5, versions=(stable, said("RETIRING")))
-    assert step(campaign, view(1, stopped, members="a")).phase is Phase.ARRIVING
-    campaign = step(campaign, view(2, replace(stopped, tripped="too many errors in 5"), members="a"))
-    assert (campaign.phase, campaign.reason) == (Phase.NOT_DONE, "a: the canary was stopped: too many errors in 5")
+    assert step(campaign, view(1, before, members="a")).phase is Phase.ARRIVING
+    stopped = replace(before, applied_revision=5, tripped="too many errors", versions=(stable, said("RETIRING")))
+    campaign = step(campaign, view(2, stopped, members="a"))
+    assert (campaign.phase, campaign.reason) == (Phase.NOT_DONE, "a: the canary was stopped: too many errors")
 
 
 def test_a_switch_that_a_worker_cannot_make_is_not_done() -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from stream_infer.errors import Stop
+from stream_infer.errors import Drained, Stop
 from stream_infer.model import LoadedVersion, load_version, open_device
 from stream_infer.model.lifecycle import State
 from stream_infer.model.serving import Serving
 from stream_infer.rollout.fold import Entry
-from stream_infer.rollout.follow import Follower
+from stream_infer.rollout.follow import RETRY_S, Follower
 from stream_infer.rollout.ports import Loaded, LoadEvent, LoadFailed, LoadJob, Origins, Stage
 from stream_infer.rollout.record import VersionRef
 from stream_infer.testing.clock import HandClock
@@ -50,8 +50,8 @@ class HandLoader:
         self._tell(Loaded(job, version, lambda: self.settled.append(name)))
         return version
 
-    def fail(self, reason: str) -> None:
-        self._tell(LoadFailed(self.jobs[-1], reason))
+    def fail(self, reason: str, *, may_pass: bool = False) -> None:
+        self._tell(LoadFailed(self.jobs[-1], reason, may_pass))
 
 
 @dataclass(slots=True)
@@ -330,6 +330,96 @@ def test_at_a_start_with_nothing_that_loads_the_worker_waits_for_a_newer_revisio
     ground.write("3")
     ground.load()
     assert ground.serves == ("3", 2)
+
+
+@pytest.mark.parametrize("revisions", [[], ["2"], ["2", "3"]])
+def test_at_a_start_what_is_away_is_tried_again_until_something_serves(
+    loaded: LoadedVersion, revisions: list[str]
+) -> None:
+    ground = Ground(loaded)
+    for version in revisions:
+        ground.write(version)
+    for _ in range(5):
+        ground.turn()
+        ground.loader.fail("the repository is away", may_pass=True)
+        ground.turn()
+        ground.clock.now_s += RETRY_S
+    ground.load()
+    assert len(ground.engine.served) == 1
+    assert ground.serves[0] in {"1", *revisions}
+
+
+def test_what_is_away_beside_a_version_that_serves_waits_for_a_newer_revision(ground: Ground) -> None:
+    ground.write("2")
+    ground.turn()
+    ground.loader.fail("the repository is away", may_pass=True)
+    ground.clock.now_s += 10 * RETRY_S
+    ground.turn()
+    assert ground.states()["2"] is State.FAILED
+    assert [job.ref.version for job in ground.loader.jobs] == ["1", "2"]
+
+
+def test_a_version_is_compared_with_what_serves_when_the_log_named_that_last(ground: Ground) -> None:
+    for version in ("2", "3"):
+        ground.write(version)
+        ground.load()
+    against = [job.against.version if job.against else None for job in ground.loader.jobs]
+    assert against == [None, "1", "2"]
+
+
+def test_a_version_is_compared_with_what_the_log_named_when_something_else_serves(ground: Ground) -> None:
+    ground.write("2", allow_output_change=True)
+    ground.turn()
+    ground.loader.fail("it is broken")
+    ground.write("3")
+    ground.turn()
+    job = ground.loader.jobs[-1]
+    assert (job.against, [ref.version for ref in job.before]) == (None, ["2"])
+    assert job.is_beside_live
+
+
+def test_a_version_that_was_let_differ_once_needs_no_leave_in_later_records(loaded: LoadedVersion) -> None:
+    ground = Ground(loaded)
+    ground.write("2", canary={"version": "3", "percent": 1}, allow_output_change=True)
+    ground.write("2", canary={"version": "3", "percent": 5})
+    ground.load()
+    ground.turn()
+    assert [(job.ref.version, job.allow_output_change) for job in ground.loader.jobs] == [("2", True), ("3", True)]
+
+
+def test_a_worker_that_ends_says_nothing_against_the_version_it_warms(loaded: LoadedVersion) -> None:
+    ground = Ground(loaded)
+    ground.load()
+    ground.engine.answers = False
+    ground.write("2")
+    ground.load()
+    ground.engine.open[-1].set_exception(Drained("the worker has drained"))
+    ground.turn()
+    assert State.FAILED not in ground.states().values()
+    assert ground.loader.settled[-1] == "2"
+
+
+def test_a_trip_that_is_told_when_another_canary_serves_does_not_stop_that(ground: Ground) -> None:
+    ground.write("1", canary={"version": "2", "percent": 20})
+    ground.load()
+    ground.turn()
+    old = ground.engine.served[-1].guard
+    ground.write("1", canary={"version": "3", "percent": 20})
+    ground.load()
+    ground.turn()
+    assert old is not None
+    old.fail("it failed on a whole batch")
+    ground.turn()
+    assert ground.follower.tripped is None
+    assert ground.engine.served[-1].canary is not None
+
+
+def test_how_changes_ended_is_counted(ground: Ground) -> None:
+    ground.write("2")
+    ground.turn()
+    ground.loader.fail("it is broken")
+    ground.turn()
+    assert ground.follower.ends == {"served": 1, "failed": 1}
 
 
 def test_a_version_that_fails_while_it_is_warmed_has_failed(loaded: LoadedVersion) -> None:

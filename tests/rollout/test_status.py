@@ -28,6 +28,7 @@ statuses = st.builds(
     versions=st.lists(versions, max_size=4).map(tuple),
     tripped=st.none() | texts,
     at=texts,
+    skew=st.none() | texts,
     reported=st.lists(texts, max_size=5).map(tuple),
 )
 AT = "2026-01-02T03:04:05.678+00:00"
@@ -70,6 +71,7 @@ def test_a_status_has_the_shape_that_is_promised() -> None:
             }
         ],
         "tripped": None,
+        "skew": None,
         "at": AT,
         "reported": [],
     }
@@ -83,7 +85,7 @@ def test_a_newer_workers_fields_and_states_are_no_hindrance() -> None:
 
 
 def test_only_the_last_five_refusals_are_told() -> None:
-    many = WorkerStatus("a", "m", "w", 0, (), None, AT, tuple(f"offset {offset}: no" for offset in range(8)))
+    many = WorkerStatus("a", "m", "w", 0, (), None, AT, reported=tuple(f"offset {offset}: no" for offset in range(8)))
     found = parse_status(None, to_json(many))
     assert found is not None
     assert found.reported == many.reported[-5:]

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from stream_infer.model import LoadedVersion, load_version, open_device
 from stream_infer.rollout.fold import Entry, Folded, fold
+from stream_infer.rollout.record import Desired
 from stream_infer.testing.clock import HandClock
 from stream_infer.testing.models import write_mlp
-from tests.rollout.world import APPLICATION, MODEL, Served, Worker, digest_of, named
+from tests.rollout.world import APPLICATION, DIFFERENT, MODEL, Served, Worker, digest_of, named
 
 WORKERS = 3
 
@@ -191,6 +192,11 @@ CALM = st.one_of(
     st.builds(To, ONE, st.just(Do.RESTART)),
 )
 WILD = CALM | st.builds(To, ONE, st.sampled_from([Do.FAIL, Do.TRIP]))
+UNLIKE = st.builds(
+    lambda name, *, is_free: said(stable={"version": name}, allow_output_change=is_free),
+    st.sampled_from("1256"),
+    is_free=st.booleans(),
+)
 BROKEN = st.frozensets(st.sampled_from("234"), max_size=3)
 
 
@@ -254,6 +260,47 @@ def test_a_restart_comes_to_the_newest_stable_version_that_is_not_broken(
         assert (worker.served.revision, worker.served.stable) == (good.revision, good.stable)
         assert worker.follower.is_in_step()
         assert (worker.follower.skew is None) == (worker.served == named(world.folded.current))
+
+
+def accepted(folded: Folded) -> Desired | None:
+    """Return the newest state whose version may follow those before it, as a person would say it."""
+    good: Desired | None = None
+    let_differ = {
+        ref.version
+        for desired in (one.desired for one in folded.history if one.desired.allow_output_change)
+        for ref in (desired.stable, *desired.prepared, *([desired.canary.ref] if desired.canary else []))
+    }
+    for desired in (one.desired for one in folded.history):
+        name = desired.stable.version
+        if good is None or name in let_differ or (name in DIFFERENT) == (good.stable.version in DIFFERENT):
+            good = desired
+    return good
+
+
+@given(story=stories(CALM | UNLIKE | UNLIKE))
+@settings(deadline=None)
+def test_a_restart_comes_to_the_newest_version_whose_outputs_mean_what_was_meant_before(
+    template: LoadedVersion, story: list[Action]
+) -> None:
+    world = lived(template, story)
+    world.restart()
+    world.settle()
+    good = named(accepted(world.folded))
+    for worker in world.workers:
+        assert worker.served is not None
+        assert (worker.served.revision, worker.served.stable) == (good.revision, good.stable)
+
+
+@given(story=stories(CALM | UNLIKE | UNLIKE))
+@settings(deadline=None)
+def test_what_is_refused_on_one_worker_serves_on_none(template: LoadedVersion, story: list[Action]) -> None:
+    world = lived(template, story)
+    world.settle()
+    good = named(accepted(world.folded))
+    for worker in world.workers:
+        assert worker.served is not None
+        is_newest = worker.served.revision == world.folded.revision
+        assert is_newest == (good.revision == world.folded.revision)
 
 
 @given(story=stories(WILD, A_CANARY_TRIPPED, A_LOAD_FAILED), broken=BROKEN, name=NAMES)

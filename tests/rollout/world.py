@@ -25,6 +25,8 @@ MODEL = "fraud"
 APPLICATION = "scoring"
 BASELINE = VersionRef("1")
 KEEP_S = 300.0
+DIFFERENT = frozenset({"5", "6"})
+"""Versions whose outputs mean something else than those of all others."""
 FAILS_WHILE_WARMED = frozenset({"4"})
 """Versions that, when they are broken, are so only on the compute thread."""
 ENOUGH = 300
@@ -34,6 +36,14 @@ ENOUGH = 300
 def digest_of(name: str) -> str:
     """Return the digest that the version of this name has."""
     return sha256(name.encode()).hexdigest()
+
+
+def meaning(before: tuple[VersionRef, ...]) -> bool | None:
+    """Return whether what answered so far is one of the different; None when nothing did.
+
+    With two meanings a version that did not mean the same as the one before never answered, so the first decides.
+    """
+    return next((ref.version in DIFFERENT for ref in before), None)
 
 
 @dataclass(slots=True)
@@ -75,6 +85,9 @@ class SlowLoader:
         elif fails or (name in self._broken - FAILS_WHILE_WARMED and order.done > 1):
             self.orders.popleft()
             order.tell(LoadFailed(order.job, f"version {name} is broken"))
+        elif order.done == 2 and is_refused(order.job):
+            self.orders.popleft()
+            order.tell(LoadFailed(order.job, f"version {name} answers otherwise"))
         elif order.done == 1:
             order.tell(Stage(order.job, State.VERIFYING, digest_of(name)))
         elif order.done == 2:
@@ -83,6 +96,14 @@ class SlowLoader:
             self.orders.popleft()
             version = replace(self._template, version=name, digest=digest_of(name))
             order.tell(Loaded(order.job, version, lambda: None))
+
+
+def is_refused(job: LoadJob) -> bool:
+    """Return whether a version must not follow what answered so far."""
+    if job.allow_output_change:
+        return False
+    expected = job.against.version in DIFFERENT if job.against else meaning(job.before)
+    return expected not in {None, job.ref.version in DIFFERENT}
 
 
 @dataclass(slots=True)
