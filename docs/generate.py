@@ -53,7 +53,6 @@ LIMIT: Final = "the limit on dead letters"
 # A test holds this against the package: nothing there reads one of these, and everything else is read.
 LATER: Final = (
     Note("model.trusted_keys", "signed rollouts"),
-    Note("delivery.transaction_timeout_ms", "exactly once"),
     Note("delivery.dead_letter_limit.max_ratio", LIMIT),
     Note("delivery.dead_letter_limit.min_records", LIMIT),
     Note("delivery.dead_letter_limit.window_s", LIMIT),

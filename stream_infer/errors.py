@@ -1,6 +1,7 @@
 """What can go wrong, whose fault it is and what happens next.
 
     StreamInferError
+    |-- Undone       a transaction is rolled back: score again what it held
     |-- Retry        a broker or registry is away: back off, keep the position, try again
     `-- Stop         our configuration or installation is wrong: one sentence, exit non-zero
         |-- Drained  the worker ends, what is asked of it now is not done
@@ -22,6 +23,10 @@ class StreamInferError(Exception):
 
 class Retry(StreamInferError):
     """Something outside is away for now: the position is kept and the step is tried again."""
+
+
+class Undone(StreamInferError):
+    """A transaction is rolled back, or must be: what was scored since the last commit is read and scored again."""
 
 
 class Stop(StreamInferError):

@@ -33,7 +33,7 @@ FORGIVEN_S: Final = 1800.0
 RETRY_FIRST_S: Final = 0.5
 RETRY_LAST_S: Final = 10.0
 JOIN_TIMEOUT_S: Final = 5.0
-SWITCH_INTERVAL_S: Final = 0.0005
+SWITCH_INTERVAL_S: Final = 0.0001
 """How long a load may keep the interpreter from the threads of the data path, at a time."""
 
 

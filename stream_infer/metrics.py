@@ -81,6 +81,10 @@ class Metrics:
         )
         self.control_messages_total = self._counter("control_messages", "Control records read.", "outcome")
         self.swaps_total = self._counter("model_swaps", "Changes of what serves, wanted and refused.", "outcome")
+        self.transactions_total = self._counter("transactions", "Transactions that ended, by how.", "outcome")
+        self.transaction_seconds = self._histogram(
+            "transaction_duration_seconds", "Time from the commit's begin to the broker's answer.", DURATION_BUCKETS_S
+        )
         self.latency_seconds = LatencyHistogram(
             "stream_infer_end_to_end_latency_seconds", "From the record's timestamp to its prediction's hand-over."
         )

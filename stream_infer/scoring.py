@@ -23,16 +23,19 @@ from stream_infer.model import InferenceFailed, LoadedVersion, ModelSlot, limit_
 from stream_infer.pipeline import inbox as told
 from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.calls import CallWatch
-from stream_infer.pipeline.commit import AtLeastOnce
+from stream_infer.pipeline.commit import AtLeastOnce, Commit
 from stream_infer.pipeline.decode import KeyReader
 from stream_infer.pipeline.encode import PredictionEncoder, key_column
 from stream_infer.pipeline.ledger import Ledger
+from stream_infer.pipeline.path import BatchPath, Limits, Steps
 from stream_infer.pipeline.ports import OutputProducer, PositionCommitter
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
-from stream_infer.pipeline.run import Limits, Scorer, Steps
+from stream_infer.pipeline.run import Scorer
+from stream_infer.pipeline.transact import ExactlyOnce
 from stream_infer.settings import Settings
 from stream_infer.transport.registry import RegistrySource
+from stream_infer.transport.transaction import TransactionalSink
 
 log = logging.getLogger(__name__)
 
@@ -88,21 +91,16 @@ def make_scorer(settings: Settings, slot: ModelSlot, around: Surroundings) -> Sc
     """Return a scorer for what serves in `slot`; raises `Stop` when schemas, settings and model do not fit."""
     codec = Codec(settings, load_schema(settings.schemas.input), around.clock)
     ledger = Ledger()
+    commit = _commit(settings, ledger, around)
     steps = Steps(
         decoder_for=Decoders(settings, codec),
         keys=codec.key_readers(),
         slot=slot,
         answers=_answers(settings, codec, around),
-        commit=_commit(settings, ledger, around),
+        commit=commit,
     )
-    return Scorer(
-        steps,
-        ledger=ledger,
-        inbox=around.inbox,
-        limits=_limits(settings, around),
-        clock=around.clock,
-        metrics=around.metrics,
-    )
+    path = BatchPath(steps, ledger=ledger, limits=_limits(settings, around), clock=around.clock, metrics=around.metrics)
+    return Scorer(path, ledger=ledger, inbox=around.inbox, commit=commit, clock=around.clock)
 
 
 class Decoders:
@@ -164,12 +162,19 @@ def _limits(settings: Settings, around: Surroundings) -> Limits:
     )
 
 
-def _commit(settings: Settings, ledger: Ledger, around: Surroundings) -> AtLeastOnce:
-    return AtLeastOnce(
+def _commit(settings: Settings, ledger: Ledger, around: Surroundings) -> Commit:
+    delivery, producer, committer = settings.delivery, around.producer, around.committer
+    interval_s = delivery.commit_interval_ms / MILLISECONDS
+    if not isinstance(producer, TransactionalSink):
+        return AtLeastOnce(ledger, producer=producer, committer=committer, interval_s=interval_s)
+    return ExactlyOnce(
         ledger,
-        producer=around.producer,
-        committer=around.committer,
-        interval_s=settings.delivery.commit_interval_ms / MILLISECONDS,
+        producer=producer,
+        committer=committer,
+        interval_s=interval_s,
+        timeout_s=delivery.transaction_timeout_ms / MILLISECONDS,
+        clock=around.clock,
+        metrics=around.metrics,
     )
 
 

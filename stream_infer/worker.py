@@ -25,8 +25,10 @@ from stream_infer.steering import GateQueue, Steering
 from stream_infer.transport.clients import (
     SaslFiles,
     consumer_config,
+    is_exactly_once,
     output_producer_config,
     producer_config,
+    transactional_config,
     wait_for_broker,
 )
 from stream_infer.transport.control import check_control_topic
@@ -35,11 +37,13 @@ from stream_infer.transport.feed import Feed
 from stream_infer.transport.link import Link
 from stream_infer.transport.sink import Sink
 from stream_infer.transport.topics import admin_for, check_topics, smallest_message_limit
+from stream_infer.transport.transaction import TransactionalSink
 
 log = logging.getLogger(__name__)
 
 GC_THRESHOLDS: Final = (20_000, 50, 100)
 REPORT_S: Final = 30.0
+FIRST_TRANSACTION_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +245,17 @@ class Worker:
         return self._scorer
 
     def _make_sink(self) -> Sink:
-        properties = output_producer_config(self.settings, topic_limit_bytes=self._message_limit)
-        return Sink(properties, credentials=SaslFiles(self.settings))
+        """Return where outputs go; under exactly once nobody else writes under this worker's id any more."""
+        settings, credentials = self.settings, SaslFiles(self.settings)
+        if not is_exactly_once(settings):
+            properties = output_producer_config(settings, topic_limit_bytes=self._message_limit)
+            return Sink(properties, credentials=credentials)
+        properties = transactional_config(settings, topic_limit_bytes=self._message_limit)
+        sink = TransactionalSink(properties, clock=self.clock, credentials=credentials)
+        while not sink.recover(within_s=FIRST_TRANSACTION_S):
+            if self._host.is_stopping():
+                raise Stop("the worker was stopped before its first transaction could begin")
+        return sink
 
     def _fail(self, error: BaseException) -> None:
         """Stop the app; called on the thread that failed."""

@@ -15,12 +15,19 @@ class CallWatch:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.calling_since_s: float | None = None
+        self._longest_s = 0.0
 
     @contextmanager
     def calling(self) -> Iterator[None]:
         """Mark the block as a call."""
-        self.calling_since_s = self._clock.monotonic_s()
+        began_s = self.calling_since_s = self._clock.monotonic_s()
         try:
             yield
         finally:
             self.calling_since_s = None
+            self._longest_s = max(self._longest_s, self._clock.monotonic_s() - began_s)
+
+    def take_longest_s(self) -> float:
+        """Return how long the longest call took since this was asked last."""
+        longest_s, self._longest_s = self._longest_s, 0.0
+        return longest_s

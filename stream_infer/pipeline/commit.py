@@ -1,7 +1,7 @@
-"""Commit: positions move only after everything produced up to them is delivered."""
+"""Commit: positions move only after everything produced up to them is delivered. `transact` has the other way."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.ports import OutputProducer, PositionCommitter
@@ -10,11 +10,58 @@ from stream_infer.records import Partition, Positions
 NEVER: Final = float("inf")
 
 
+class Commit(Protocol):
+    """How positions move. Times are monotonic seconds; used by the compute thread alone.
+
+    `covers_all`: what is produced must be covered by positions at every commit, so no row may be done ahead of others.
+    """
+
+    covers_all: bool
+
+    def due_s(self) -> float:
+        """Return when the next commit is due; infinity when nothing moved since the last one."""
+        ...
+
+    def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
+        """Note that something is to be committed; `call_s` is how long the longest model call for it took."""
+        ...
+
+    def commit_if_due(self, now_s: float) -> bool:
+        """Commit when it is due and possible."""
+        ...
+
+    def settle(self, sources: Sequence[Partition] | None, membership: object | None) -> Positions:
+        """Deliver everything produced; return the positions of `sources` (None: all) that are still to be committed."""
+        ...
+
+    def answered(self, offsets: Mapping[Partition, int], *, now_s: float) -> None:
+        """Note what the broker took of positions that the consumer thread committed."""
+        ...
+
+    def hear_membership(self, membership: object | None, *, now_s: float) -> None:
+        """Take the answer to `PositionCommitter.ask_membership`."""
+        ...
+
+    def lose(self) -> None:
+        """Note that partitions were lost; raises `Undone` when what is produced must be rolled back for it."""
+        ...
+
+    def undo(self) -> None:
+        """Roll back what is produced and not committed."""
+        ...
+
+    def recover(self) -> None:
+        """After `undo`: see that the next transaction can begin, then ask once for partitions to be read again."""
+        ...
+
+
 class AtLeastOnce:
     """Flush, then commit. What was delivered but not committed when a worker dies is answered once more.
 
-    Times are monotonic seconds. Used by the compute thread alone.
+    See `Commit`. Nothing is ever undone here.
     """
+
+    covers_all = False
 
     def __init__(
         self, ledger: Ledger, *, producer: OutputProducer, committer: PositionCommitter, interval_s: float
@@ -29,7 +76,7 @@ class AtLeastOnce:
         """Return when the next commit is due; infinity when nothing moved since the last one."""
         return self._due_s
 
-    def note_progress(self, now_s: float) -> None:
+    def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
         """Start the interval at the first row that is finished after a commit."""
         self._due_s = min(self._due_s, now_s + self._interval_s)
 
@@ -43,7 +90,7 @@ class AtLeastOnce:
             self._committer.commit(moved)
         return bool(moved)
 
-    def settle(self, sources: Sequence[Partition] | None) -> Positions:
+    def settle(self, sources: Sequence[Partition] | None, membership: object | None = None) -> Positions:
         """Wait until everything produced is delivered; return the positions of `sources` (None: all) to commit."""
         moved = self._ledger.uncommitted(sources)
         if moved:
@@ -56,3 +103,15 @@ class AtLeastOnce:
             self._ledger.confirm(source, offset)
         if self._ledger.uncommitted():
             self.note_progress(now_s)
+
+    def hear_membership(self, membership: object | None, *, now_s: float) -> None:
+        """Do nothing: none is asked for."""
+
+    def lose(self) -> None:
+        """Do nothing: who owns the partitions now repeats what was delivered from them."""
+
+    def undo(self) -> None:
+        """Do nothing: what was delivered stays."""
+
+    def recover(self) -> None:
+        """Do nothing."""

@@ -39,17 +39,39 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Partitions are about to be revoked: deliver what was produced from them, answer their positions, forget them."""
+    """Partitions are about to be revoked: deliver what was produced from them, answer their positions, forget them.
+
+    `membership` is what a transaction commits with, see `Member`.
+    """
 
     sources: Sequence[Partition]
     answer: "Future[Positions]"
+    membership: object | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The worker stops: finish all that is in hand, answer all positions, end."""
+    """The worker stops: finish all that is in hand, answer all positions, end. For `membership` see `Member`."""
 
     answer: "Future[Positions]"
+    membership: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """This worker's membership of the group as of now, as librdkafka puts it; None when it is no member.
+
+    It comes behind everything that was told before it was read, so that no transaction commits what was lost meanwhile.
+    """
+
+    membership: object | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """Every partition that is owned is read again from its committed position."""
+
+    assigned: Sequence[Assigned]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +126,7 @@ class Release:
 
 
 Request = Settle | Drain | Warm | Serve | Release
-Message = Arrived | Begin | Forget | Handed | Acknowledged | CommitAnswered | Request
+Message = Arrived | Begin | Rewound | Forget | Handed | Acknowledged | CommitAnswered | Member | Request
 Answer = TypeVar("Answer")
 
 
@@ -138,16 +160,16 @@ class Inbox:
         if self._closed_by is not None:
             self._end(self._closed_by)
 
-    def settle(self, sources: Sequence[Partition]) -> "Future[Positions]":
+    def settle(self, sources: Sequence[Partition], membership: object | None = None) -> "Future[Positions]":
         """Ask for partitions to be settled."""
         answer: Future[Positions] = Future()
-        self._ask(Settle(sources, answer))
+        self._ask(Settle(sources, answer, membership))
         return answer
 
-    def drain(self) -> "Future[Positions]":
+    def drain(self, membership: object | None = None) -> "Future[Positions]":
         """Ask for everything to be finished."""
         answer: Future[Positions] = Future()
-        self._ask(Drain(answer))
+        self._ask(Drain(answer, membership))
         return answer
 
     def warm(self, version: "LoadedVersion") -> "Future[None]":

@@ -88,12 +88,16 @@ class Lanes:
         batch = lane.batcher.next_batch(now_s, max_batch_size=lane.max_batch_size, drain=drain)
         return Dealt(batch.records, lane.variant, batch.trigger) if batch else None
 
+    def take_all(self) -> list[Records]:
+        """Take out everything that waits."""
+        return [part for lane in self._lanes for part in lane.batcher.take_all()]
+
     def serve(self, serving: Serving, *, returned: Sequence[Records] = ()) -> None:
         """Deal for something else from now on: what waits is dealt anew, and with it batches that are `returned`.
 
         Rows of one partition keep the order of their offsets, and rows of all partitions as nearly that of arrival.
         """
-        waiting = [*returned, *(part for lane in self._lanes for part in lane.batcher.take_all())]
+        waiting = [*returned, *self.take_all()]
         if len(waiting) > 1 and (returned or len(self._lanes) > 1):
             waiting = [in_order(waiting)]
         self._router = serving.router

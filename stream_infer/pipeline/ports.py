@@ -56,8 +56,40 @@ class OutputProducer(Protocol):
         ...
 
 
+class TransactionalProducer(OutputProducer, Protocol):
+    """A producer whose `send` opens a transaction when none is open; what it raises `Undone` for must be aborted."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to commit or to abort."""
+        ...
+
+    def commit(self, positions: Positions, membership: object, *, within_s: float) -> None:
+        """Commit everything sent since the last commit together with positions, in one transaction.
+
+        Raises `Undone` when that is rolled back or cannot be known, and `Stop` when it must not be tried again.
+        """
+        ...
+
+    def abort(self, *, within_s: float) -> None:
+        """Roll back what is open; where that is not sure within `within_s`, a new producer is due, see `recover`."""
+        ...
+
+    def recover(self, *, within_s: float) -> bool:
+        """Make a new producer if one is due; whether the next transaction can begin."""
+        ...
+
+
 class PositionCommitter(Protocol):
     """The consumer thread, as the compute thread sees it."""
+
+    def ask_membership(self) -> None:
+        """Ask for a `Member` message, without waiting."""
+        ...
+
+    def rewind(self) -> None:
+        """Ask for every owned partition to be read again from its committed position, without waiting: `Rewound`."""
+        ...
 
     def commit(self, positions: Positions) -> None:
         """Ask for positions to be committed, without waiting: those of partitions given up meanwhile are left out."""

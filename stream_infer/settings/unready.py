@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stream_infer.settings.root import EXACTLY_ONCE, Settings
+from stream_infer.settings.root import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,6 @@ class Unready:
 
 
 UNREADY: Final = (
-    Unready("delivery.processing_guarantee", EXACTLY_ONCE, "at_least_once"),
     Unready("model.trust_policy", "signed", "digest"),
     Unready("web.predict", True, "false"),  # noqa: FBT003 - the value itself
 )

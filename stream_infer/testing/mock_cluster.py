@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
+from enum import IntEnum
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -16,6 +17,19 @@ _TIMEOUT_S: Final = 10.0
 _PRODUCER: Final = 0
 _ERROR_BYTES: Final = 512
 _EXISTS: Final = 36
+_BROKER: Final = 1
+
+
+class Request(IntEnum):
+    """Requests that a transaction is made of, with their numbers in the Kafka protocol."""
+
+    PRODUCE = 0
+    FIND_COORDINATOR = 10
+    INIT_PRODUCER_ID = 22
+    ADD_PARTITIONS_TO_TXN = 24
+    ADD_OFFSETS_TO_TXN = 25
+    END_TXN = 26
+    TXN_OFFSET_COMMIT = 28
 
 
 class MockCluster:
@@ -70,6 +84,16 @@ class MockCluster:
             if code not in {0, _EXISTS}:
                 raise Stop(f"librdkafka's mock cluster did not make topic {name}: error {code}")
 
+    def fail_next(self, request: Request, *codes: int) -> None:
+        """Answer the next requests of a kind with error codes of the Kafka protocol, one each."""
+        errors = (ctypes.c_int * len(codes))(*codes)
+        self._library.rd_kafka_mock_push_request_errors_array(self._cluster, request, len(codes), errors)
+
+    def set_up(self, *, is_up: bool) -> None:
+        """Take the broker down, or bring it back."""
+        change = self._library.rd_kafka_mock_broker_set_up if is_up else self._library.rd_kafka_mock_broker_set_down
+        change(self._cluster, _BROKER)
+
     def _ask_for(self, names: Sequence[str]) -> None:
         """Make topics as other clients do: over a call from inside the cluster may sleep a second first."""
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
@@ -92,6 +116,12 @@ def _library() -> Any:
         "rd_kafka_mock_cluster_new": (pointer, [pointer, number]),
         "rd_kafka_mock_cluster_destroy": (None, [pointer]),
         "rd_kafka_mock_cluster_bootstraps": (text, [pointer]),
+        "rd_kafka_mock_push_request_errors_array": (
+            None,
+            [pointer, ctypes.c_int16, ctypes.c_size_t, ctypes.POINTER(number)],
+        ),
+        "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
     }
     for name, (result, arguments) in declared.items():

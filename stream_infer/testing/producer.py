@@ -1,10 +1,13 @@
-"""An output producer without a broker."""
+"""Output producers without a broker: one that delivers, one with transactions."""
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
-from stream_infer.errors import Stop
+from stream_infer.errors import Stop, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
-from stream_infer.records import Headers
+from stream_infer.records import Headers, Partition, Positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Delivered:
     headers: Headers
 
 
-@dataclass(slots=True)
+@dataclass
 class FakeProducer:
     """Delivers at `flush`, and not before. `partitions` are the topics that exist.
 
@@ -53,6 +56,70 @@ class FakeProducer:
     def partition_count(self, topic: str) -> int:
         """Return how many partitions `topic` has."""
         return self.partitions[topic]
+
+
+class Fate(Enum):
+    """What becomes of a transactional call: done, rolled back, or not known, with the one or the other behind it."""
+
+    DONE = auto()
+    ROLLED_BACK = auto()
+    UNKNOWN_DONE = auto()
+    UNKNOWN_ROLLED_BACK = auto()
+
+
+class FakeTransactions(FakeProducer):
+    """Delivers at `commit`, together with positions, which `committed` holds; `fates` are of the next commits."""
+
+    def __init__(self, partitions: dict[str, int], *, fates: Iterable[Fate] = ()) -> None:
+        super().__init__(partitions)
+        self.fates = deque(fates)
+        self.committed: dict[Partition, int] = {}
+        self.memberships: list[object] = []
+        self.aborts = 0
+        self.is_open = False
+        self._is_ready = True
+
+    def send(self, outgoing: Outgoing) -> list[Unsent]:
+        """Queue rows in the open transaction or a new one."""
+        self._begin()
+        return super().send(outgoing)
+
+    def commit(self, positions: Positions, membership: object, *, within_s: float) -> None:
+        """Deliver what was sent and keep the positions, or fail as the next fate says."""
+        if within_s <= 0:
+            raise ValueError(f"within_s is {within_s}, expected time to commit in")
+        self._begin()
+        fate = self.fates.popleft() if self.fates else Fate.DONE
+        if fate in {Fate.DONE, Fate.UNKNOWN_DONE}:
+            self.flush()
+            self.memberships.append(membership)
+            self.committed.update({source: position.offset for source, position in positions.items()})
+        if fate is Fate.ROLLED_BACK:
+            raise Undone("the group has another generation")
+        self._end(is_ready=fate is Fate.DONE)
+        if fate is not Fate.DONE:
+            raise Undone("the brokers did not answer in time")
+
+    def abort(self, *, within_s: float) -> None:
+        """Drop what was sent."""
+        del within_s
+        self.aborts += self.is_open
+        self._end(is_ready=self._is_ready)
+
+    def recover(self, *, within_s: float) -> bool:
+        """Make another producer."""
+        del within_s
+        self._is_ready = True
+        return True
+
+    def _begin(self) -> None:
+        if not self._is_ready:
+            raise Undone("there is no producer yet")
+        self.is_open = True
+
+    def _end(self, *, is_ready: bool) -> None:
+        self.sent = []
+        self.is_open, self._is_ready = False, is_ready
 
 
 def _delivered(outgoing: Outgoing, row: int) -> Delivered:

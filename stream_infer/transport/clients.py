@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from stream_infer.clock import Clock, SystemClock
 from stream_infer.errors import Stop, WrongUse
 from stream_infer.settings import Settings
+from stream_infer.settings.root import EXACTLY_ONCE
 
 T = TypeVar("T")
 Config = dict[str, Any]
@@ -46,6 +47,9 @@ def consumer_config(settings: Settings) -> Config:
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
     }
+    if is_exactly_once(settings):
+        # Where a partition starts must not be read before the transaction of its last owner has ended.
+        owned["isolation.level"] = "read_committed"
     # Under the new group protocol the broker assigns, and librdkafka refuses a strategy.
     if chosen.get("group.protocol") != "consumer":
         owned["partition.assignment.strategy"] = "cooperative-sticky"
@@ -74,6 +78,24 @@ def output_producer_config(settings: Settings, *, topic_limit_bytes: int | None 
     if topic_limit_bytes is not None:
         config["message.max.bytes"] = max(SMALLEST_LIMIT_BYTES, topic_limit_bytes - BATCH_ROOM_BYTES)
     return config
+
+
+def is_exactly_once(settings: Settings) -> bool:
+    """Return whether outputs and positions go into transactions."""
+    return settings.delivery.processing_guarantee == EXACTLY_ONCE
+
+
+def transactional_config(settings: Settings, *, topic_limit_bytes: int | None = None) -> Config:
+    """Return `output_producer_config` for transactions under the id `<application_id>-<worker_id>`.
+
+    A record that is not delivered before the broker ends the transaction is given up with it, and scored again.
+    """
+    timeout_ms = settings.delivery.transaction_timeout_ms
+    return output_producer_config(settings, topic_limit_bytes=topic_limit_bytes) | {
+        "transactional.id": f"{settings.application_id}-{settings.worker_id}",
+        "transaction.timeout.ms": timeout_ms,
+        "message.timeout.ms": timeout_ms,
+    }
 
 
 def reader_config(settings: Settings) -> Config:

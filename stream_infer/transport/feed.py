@@ -1,6 +1,7 @@
 """What the consumer thread shares with the rest of the worker."""
 
 import queue
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,10 +14,28 @@ from stream_infer.transport.gate import Gate
 
 
 class CommitQueue:
-    """Positions that the compute thread wants committed, until the consumer thread's next turn."""
+    """What the compute thread wants of the consumer thread, until its next turn; see `PositionCommitter`."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Positions] = queue.SimpleQueue()
+        self._membership = threading.Event()
+        self._rewind = threading.Event()
+
+    def ask_membership(self) -> None:
+        """Ask for the group's view of this worker, without waiting."""
+        self._membership.set()
+
+    def rewind(self) -> None:
+        """Ask for every partition to be read again from its committed position, without waiting."""
+        self._rewind.set()
+
+    def take_membership(self) -> bool:
+        """Say whether the membership was asked for since the last call."""
+        return _take(self._membership)
+
+    def take_rewind(self) -> bool:
+        """Say whether a rewind was asked for since the last call."""
+        return _take(self._rewind)
 
     def commit(self, positions: Positions) -> None:
         """Ask for positions to be committed, without waiting; see `PositionCommitter`."""
@@ -28,6 +47,13 @@ class CommitQueue:
         while not self._queue.empty():
             newest.update(self._queue.get_nowait())
         return newest
+
+
+def _take(asked: threading.Event) -> bool:
+    was_asked = asked.is_set()
+    if was_asked:
+        asked.clear()
+    return was_asked
 
 
 class Credentials(Protocol):

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from stream_infer.errors import Stop
-from stream_infer.pipeline.inbox import CommitAnswered
+from stream_infer.pipeline.inbox import CommitAnswered, Member
 from stream_infer.records import Partition
 from stream_infer.transport.calls import Calls
 from stream_infer.transport.columns import Epochs, Polled, read_columns, source_of, split_errors
@@ -95,6 +95,7 @@ class Pump:
         self._note_state()
         self._calls.serve()
         self._commit()
+        self._answer()
         self._let_in(self._gatekeeper.opened())
         if self._paused:
             self._turn_paused()
@@ -108,7 +109,7 @@ class Pump:
 
     def drain(self, timeout_s: float) -> bool:
         """Finish what was polled, commit it; False when `timeout_s` passed first and nothing was committed."""
-        answer = self._feed.inbox.drain()
+        answer = self._feed.inbox.drain(self._rebalancer.membership())
         if not self._calls.serve_until(answer, timeout_s=timeout_s) or answer.exception() is not None:
             return False
         self._rebalancer.commit_now(answer.result())
@@ -210,6 +211,14 @@ class Pump:
         offsets = self._rebalancer.committable(self._feed.commits.take())
         if offsets:
             self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def _answer(self) -> None:
+        """Do what the compute thread asked for, in an order that lets it see what changed before."""
+        if self._feed.commits.take_membership():
+            self._feed.inbox.put(Member(self._rebalancer.membership()))
+        if self._feed.commits.take_rewind():
+            self._rebalancer.rewind()
+            self._consumer.pause(_partitions(self._held & set(self._ownership.sources)))
 
     def _note_state(self) -> None:
         state = self._feed.state

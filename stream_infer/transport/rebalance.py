@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_infer.errors import Stop
-from stream_infer.pipeline.inbox import Begin, Forget, Inbox
+from stream_infer.pipeline.inbox import Begin, Forget, Inbox, Rewound
 from stream_infer.records import Partition, Position, Positions
 from stream_infer.transport.calls import Calls
 from stream_infer.transport.gate import Gatekeeper
@@ -123,6 +123,22 @@ class Rebalancer:
         self._begin([Start(source, start, committed=False)])
         self._gatekeeper.pause_held()
 
+    def rewind(self) -> None:
+        """Read every owned partition again from its committed position, under a new epoch."""
+        sources = self._ownership.sources
+        starts = self._starts([TopicPartition(*source) for source in sources]) if sources else []
+        self._inbox.put(Rewound(self._ownership.assign(starts)))
+        if starts:
+            # What librdkafka has fetched ahead goes with the assignment; a seek fails on a partition in trouble.
+            self._consumer.incremental_unassign([TopicPartition(*start.source) for start in starts])
+            self._begin(starts)
+            self._gatekeeper.pause_held()
+        log.info("%s are read again from their committed positions", _listing(sources))
+
+    def membership(self) -> object | None:
+        """Return the group's view of this worker as of now, for a transaction; None when it is no member."""
+        return self._consumer.consumer_group_metadata() if self._consumer.memberid() else None
+
     def commit_now(self, positions: Positions) -> None:
         """Commit positions of partitions still owned under the same epoch, and wait for the broker's answer."""
         offsets = self.committable(positions)
@@ -144,7 +160,7 @@ class Rebalancer:
         ]
 
     def _settle(self, sources: Sequence[Partition]) -> Mapping[Partition, Position]:
-        answer = self._inbox.settle(sources)
+        answer = self._inbox.settle(sources, self.membership())
         if not self._calls.serve_until(answer, timeout_s=SETTLE_TIMEOUT_S):
             log.warning("gave up %s before it was delivered: it will be scored again", _listing(sources))
             return {}

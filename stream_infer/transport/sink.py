@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from stream_infer.errors import Stop
+from stream_infer.errors import Stop, StreamInferError
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.transport.feed import Credentials
 
@@ -29,8 +29,12 @@ class Sink:
         self._credentials = credentials
         self._failure: KafkaError | None = None
         self._failed_topic: str | None = None
-        self._producer = Producer({**properties, "on_delivery": self._on_failure})
+        self._properties = properties
+        self._producer = self._create()
         self._counts: dict[str, int] = {}
+
+    def _create(self) -> Producer:
+        return Producer({**self._properties, "on_delivery": self._on_failure})
 
     def send(self, outgoing: Outgoing) -> list[Unsent]:
         """Hand rows to librdkafka; see `OutputProducer.send`."""
@@ -85,8 +89,11 @@ class Sink:
         if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             size = len(outgoing.values[row] or b"")
             return [Unsent(row, f"{size} bytes for {outgoing.topic} are more than message.max.bytes allows")]
-        message = f"cannot write to {outgoing.topic}: {cause.str()}"
-        raise Stop(message) from refusal
+        raise self._refusal(outgoing.topic, cause) from refusal
+
+    def _refusal(self, topic: str, cause: KafkaError) -> StreamInferError:
+        """Return what to raise for a record that librdkafka does not take."""
+        return Stop(f"cannot write to {topic}: {cause.str()}")
 
     def _try_one(self, outgoing: Outgoing, row: int) -> BufferError | KafkaException | None:
         try:

@@ -7,10 +7,10 @@ from io import BytesIO
 from typing import Any
 
 import fastavro
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
-from tests.checker.history import DeadLetter, Event, Partition, Place, Prediction
+from tests.checker.history import DeadLetter, Event, Place, Prediction
 
 READ_AT_ONCE = 10_000
 READ_TIMEOUT_S = 1.0
@@ -61,9 +61,10 @@ class AvroReader:
 
 def read_topic(bootstrap_servers: str, topic: str) -> list[Message]:
     """Return every record that the topic holds now, each partition's in its order."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "reads-to-the-end"})
+    properties = {"bootstrap.servers": bootstrap_servers, "group.id": "reads-to-the-end", "enable.partition.eof": True}
+    consumer = Consumer(properties)
     try:
-        return list(_to_the_end(consumer, topic))
+        return list(_to_the_end(consumer, topic, _ends(bootstrap_servers, topic)))
     finally:
         consumer.close()
 
@@ -104,20 +105,32 @@ def microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def _to_the_end(consumer: Consumer, topic: str) -> Iterator[Message]:
-    known = consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic].partitions
-    marks = {number: consumer.get_watermark_offsets(TopicPartition(topic, number)) for number in known}
-    left = {Partition(topic, number): high for number, (low, high) in marks.items() if high > low}
-    consumer.assign([TopicPartition(topic, lane.partition, marks[lane.partition][0]) for lane in left])
+def _to_the_end(consumer: Consumer, topic: str, ends: Mapping[int, int]) -> Iterator[Message]:
+    """Yield the records before `ends`; what lies in an open transaction is waited for until that is over."""
+    left = {number for number, end in ends.items() if end}
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in left])
     while left:
         for message in consumer.consume(READ_AT_ONCE, READ_TIMEOUT_S):
-            if message.error() is not None:
-                raise RuntimeError(f"cannot read {topic}: {message.error()}")
-            place = place_of(message)
-            if place.offset < marks[place.partition][1]:
+            error, place = message.error(), place_of(message)
+            if error is None and place.offset < ends[place.partition]:
                 yield message
-            if place.offset + 1 >= marks[place.partition][1]:
-                left.pop(place.lane, None)
+            # The last offset may be a transaction's marker, which no reader sees: the end is told beside the records.
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise RuntimeError(f"cannot read {topic}: {error}")
+            if place.offset + (error is None) >= ends[place.partition]:
+                left.discard(place.partition)
+
+
+def _ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
+    """Return the next offset of each partition, whatever a reader of committed records sees; 0 for an empty one."""
+    group = {"bootstrap.servers": bootstrap_servers, "group.id": "asks-for-ends"}
+    asker = Consumer(group | {"isolation.level": "read_uncommitted"})
+    try:
+        known = asker.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic].partitions
+        marks = {number: asker.get_watermark_offsets(TopicPartition(topic, number)) for number in known}
+        return {number: high if high > low else 0 for number, (low, high) in marks.items()}
+    finally:
+        asker.close()
 
 
 def _event(message: Message, decode: Decode, features: str) -> Event:

@@ -10,8 +10,11 @@ HIDDEN = (384, 384)
 
 
 @pytest.mark.timeout(180)
-def test_three_sigkills_and_a_second_worker_lose_nothing_and_keep_answers_and_order(make_job: JobMaker) -> None:
-    job = make_job(hidden=HIDDEN)
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_three_sigkills_and_a_second_worker_lose_nothing_and_keep_answers_and_order(
+    make_job: JobMaker, guarantee: str
+) -> None:
+    job = make_job(hidden=HIDDEN, settings={"delivery": {"processing_guarantee": guarantee}})
     job.send(make_events(EVENTS, width=WIDTH))
     with job.crew() as crew:
         first = crew.start()
@@ -31,4 +34,5 @@ def test_three_sigkills_and_a_second_worker_lose_nothing_and_keep_answers_and_or
     job.assert_lawful(history)
     assert unanswered(history) == []
     assert len(history.predictions) == EVENTS + duplicates(history)
+    assert guarantee == "at_least_once" or duplicates(history) == 0
     print(f"{duplicates(history)} answers were given twice; {len(observed)} moments were checked")

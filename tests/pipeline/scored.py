@@ -20,18 +20,22 @@ from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.commit import AtLeastOnce
 from stream_infer.pipeline.decode import BatchDecoder, DecodedColumns
 from stream_infer.pipeline.ledger import Ledger
+from stream_infer.pipeline.path import BatchPath, Limits, Steps
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
-from stream_infer.pipeline.run import Limits, Scorer, Steps
+from stream_infer.pipeline.run import Scorer
+from stream_infer.pipeline.transact import ExactlyOnce
 from stream_infer.records import Assigned, Headers, Partition, Positions, Records, Run
 from stream_infer.scoring import Codec, Decoders
 from stream_infer.settings import load_settings
 from stream_infer.testing.clock import HandClock
 from stream_infer.testing.models import write_module
-from stream_infer.testing.producer import Delivered, FakeProducer
+from stream_infer.testing.producer import Delivered, FakeProducer, FakeTransactions
 
 TOPIC = "events"
 KNOWN = 10
+TIMEOUT_S = 10.0
+"""After which the broker would end a transaction."""
 
 
 class Lookup(nn.Module):
@@ -67,8 +71,17 @@ class Committed:
     producer: FakeProducer
     commits: list[tuple[Positions, int]] = field(default_factory=list)
 
+    rewinds: int = 0
+    asked: int = 0
+
     def commit(self, positions: Positions) -> None:
         self.commits.append((positions, len(self.producer.delivered)))
+
+    def ask_membership(self) -> None:
+        self.asked += 1
+
+    def rewind(self) -> None:
+        self.rewinds += 1
 
 
 @dataclass(slots=True)
@@ -95,10 +108,13 @@ class Ground:
         max_batch_size: int = 8,
         non_finite: str | None = "dead_letter",
         max_concurrent_batches: int = 2,
+        exactly_once: bool = False,
     ) -> None:
         settings = load_settings(None, ["topics.input=events", "batching.max_queue_delay_ms=5"], {})
         self.clock = HandClock(now_s=100.0)
-        self.producer = FakeProducer({"predictions": 4, TOPIC: 4, settings.topics.dead_letter: 1})
+        topics = {"predictions": 4, TOPIC: 4, settings.topics.dead_letter: 1}
+        self.transactions = FakeTransactions(topics)
+        self.producer = self.transactions if exactly_once else FakeProducer(topics)
         self.committed = Committed(self.producer)
         self.inbox = told.Inbox()
         self.given = [0, 0]
@@ -106,7 +122,7 @@ class Ground:
         self.schema = load_schema(settings.schemas.input)
         version = model if isinstance(model, LoadedVersion) else load(model, batch_size=max_batch_size)
         self.slot = ModelSlot(Serving(0, version))
-        ledger = Ledger()
+        self.ledger = ledger = Ledger()
         codec = Codec(settings, self.schema, self.clock)
         self.decoder = AwayAtFirst(Decoders(settings, codec)([version]))
         metrics = Metrics(version="0", clock=self.clock)
@@ -121,18 +137,27 @@ class Ground:
                 clock=self.clock,
                 metrics=metrics,
             ),
-            commit=AtLeastOnce(ledger, producer=self.producer, committer=self.committed, interval_s=1.0),
+            commit=self._commit(metrics) if exactly_once else self._plain_commit(),
         )
-        self.scorer = Scorer(
-            steps,
-            ledger=ledger,
-            inbox=self.inbox,
-            limits=Limits(max_batch_size, 0.005, max_concurrent_batches, non_finite, self.give),
+        limits = Limits(max_batch_size, 0.005, max_concurrent_batches, non_finite, self.give)
+        path = BatchPath(steps, ledger=ledger, limits=limits, clock=self.clock, metrics=metrics)
+        self.scorer = Scorer(path, ledger=ledger, inbox=self.inbox, commit=steps.commit, clock=self.clock)
+        self._sequence = 0
+        self._prediction = fastavro.parse_schema(fastavro.schema.load_schema(str(settings.schemas.output)))
+
+    def _plain_commit(self) -> AtLeastOnce:
+        return AtLeastOnce(self.ledger, producer=self.producer, committer=self.committed, interval_s=1.0)
+
+    def _commit(self, metrics: Metrics) -> ExactlyOnce:
+        return ExactlyOnce(
+            self.ledger,
+            producer=self.transactions,
+            committer=self.committed,
+            interval_s=1.0,
+            timeout_s=TIMEOUT_S,
             clock=self.clock,
             metrics=metrics,
         )
-        self._sequence = 0
-        self._prediction = fastavro.parse_schema(fastavro.schema.load_schema(str(settings.schemas.output)))
 
     def give(self, records: int, size_bytes: int) -> None:
         self.given[0] += records

@@ -1,0 +1,232 @@
+"""The path of a batch, top to bottom: cut, decoded, launched, collected, answered.
+
+While a batch is on the device the next one is decoded, up to `max_concurrent_batches`. What serves changes between two
+batches, and only here.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from stream_infer.clock import Clock
+from stream_infer.errors import Retry
+from stream_infer.metrics import Metrics
+from stream_infer.model import LoadedVersion, ModelSlot
+from stream_infer.model.serving import Guard, Serving, Variant
+from stream_infer.pipeline.answer import Answers
+from stream_infer.pipeline.calls import CallWatch
+from stream_infer.pipeline.commit import Commit
+from stream_infer.pipeline.decode import BatchDecoder, KeyReader, decode
+from stream_infer.pipeline.held import Held
+from stream_infer.pipeline.infer import Inferred, Launched, Served, abandon, collect, launch
+from stream_infer.pipeline.isolate import ModelBroken
+from stream_infer.pipeline.lanes import Dealt, Lanes
+from stream_infer.pipeline.ledger import Ledger
+from stream_infer.records import Partition, Records
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of the path, ready to use.
+
+    `decoder_for` returns a decoder of the fields that these versions read, and all that it was asked for before; it
+    raises `Stop` for a field that the schema does not have.
+    """
+
+    decoder_for: Callable[[Sequence[LoadedVersion]], BatchDecoder]
+    keys: Mapping[str, KeyReader]
+    slot: ModelSlot
+    answers: Answers
+    commit: Commit
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Settings of the path. `give` returns credit: records and bytes that left the worker."""
+
+    max_batch_size: int
+    max_queue_delay_s: float
+    max_concurrent_batches: int
+    non_finite: str | None
+    give: Callable[[int, int], None]
+
+
+class BatchPath:
+    """Batches on their way. Every method runs on the compute thread."""
+
+    def __init__(self, steps: Steps, *, ledger: Ledger, limits: Limits, clock: Clock, metrics: Metrics) -> None:
+        self._steps = steps
+        self._slot = steps.slot
+        self._ledger = ledger
+        self._limits = limits
+        self._clock = clock
+        self._metrics = metrics
+        self._decoder = steps.decoder_for(self._slot.serving.versions)
+        self._lanes = Lanes(
+            self._slot.serving, max_batch_size=limits.max_batch_size, max_queue_delay_s=limits.max_queue_delay_s
+        )
+        self._in_flight: deque[Launched] = deque()
+        self._held = Held()
+        self._live_rows = limits.max_batch_size
+        self.watch = CallWatch(clock)
+
+    @property
+    def is_calling(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._in_flight)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a batch waits for the registry."""
+        return bool(self._held)
+
+    def due_s(self) -> float:
+        """Return the monotonic time from which there is a batch to launch."""
+        return self._held.due_s() if self._held else self._lanes.due_s()
+
+    def warm_sizes(self, version: LoadedVersion) -> Sequence[int]:
+        """Return the sizes at which a version will be called, and see that what it reads is decoded from now on."""
+        self._decoder = self._steps.decoder_for([version])
+        return version.warm_sizes(self._limits.max_batch_size, self._live_rows)
+
+    def serve(self, serving: Serving, *, returned: Sequence[Records] = ()) -> None:
+        """Let something else score from the next batch on; `returned` are batches to be scored again."""
+        self._decoder = self._steps.decoder_for(serving.versions)
+        self._slot.swap(serving)
+        held = self._held.take()
+        self._lanes.serve(serving, returned=[*returned, *([held.records] if held else [])])
+
+    def uses(self, version: LoadedVersion) -> bool:
+        """Whether a version serves, or something still holds on to it."""
+        calling = any(launched.batch.served.version is version for launched in self._in_flight)
+        return calling or version in self._slot.serving.versions or self._slot.is_leased(version)
+
+    def add(self, records: Records) -> None:
+        """Queue the rows of one poll, without those that are void by now."""
+        records = self._valid(records)
+        self._ledger.read(records)
+        self._metrics.consumed(len(records))
+        self._lanes.add(records)
+
+    def _valid(self, records: Records) -> Records:
+        """Return the rows whose partitions are still owned as they were when polled; give credit for the others."""
+        valid = [run for run in records.runs if self._ledger.is_valid(run)]
+        if len(valid) == len(records.runs):
+            return records
+        kept = records.choose(valid)
+        self._limits.give(len(records) - len(kept), records.size_bytes - kept.size_bytes)
+        return kept
+
+    def advance(self, *, drain: bool) -> bool:
+        """Move one batch on; False when there was nothing to move."""
+        now_s = self._clock.monotonic_s()
+        dealt = self._next(now_s, drain=drain)
+        if dealt is not None:
+            self._launch(dealt, now_s)
+        moved = dealt is not None or bool(self._in_flight)
+        while self._in_flight and self._must_collect(idle=dealt is None):
+            self._finish(self._in_flight.popleft())
+        return moved
+
+    def _must_collect(self, *, idle: bool) -> bool:
+        return idle or self._in_flight[0].is_done() or len(self._in_flight) >= self._limits.max_concurrent_batches
+
+    def _next(self, now_s: float, *, drain: bool) -> Dealt | None:
+        if self._held:
+            return self._held.take() if drain or now_s >= self._held.due_s() else None
+        dealt = self._lanes.next_batch(now_s, drain=drain)
+        if dealt is not None:
+            self._metrics.batch(len(dealt.records), trigger=dealt.trigger)
+        return dealt
+
+    def _launch(self, dealt: Dealt, now_s: float) -> None:
+        records = self._valid(dealt.records)
+        if not len(records):
+            return
+        try:
+            with self._metrics.stage("decode"):
+                decoded = decode(records, self._decoder, self._steps.keys)
+        except Retry as reason:
+            self._held.hold(replace(dealt, records=records), reason, now_s=now_s)
+            return
+        self._held.relax()
+        self._live_rows = len(records)
+        with self._metrics.stage("infer"), self.watch.calling():
+            self._in_flight.append(launch(decoded, Served(self._slot.serving, dealt.variant)))
+
+    def collect_all(self) -> None:
+        """Finish every call under way."""
+        while self._in_flight:
+            self._finish(self._in_flight.popleft())
+
+    def close_gaps(self, sources: Iterable[Partition]) -> None:
+        """Finish rows that others overtook in another lane, so that a handover repeats nothing.
+
+        What waits longest goes first, so that little but those is scored. A batch that waits for the registry is left.
+        """
+        sources = tuple(sources)
+        while not self._held and self._ledger.has_gaps(sources) and self.advance(drain=True):
+            self.collect_all()
+
+    def drop_all(self) -> None:
+        """Let everything go that is on its way."""
+        dropped = [launched.batch.records for launched in self._in_flight]
+        while self._in_flight:
+            abandon(self._in_flight.popleft())
+        held = self._held.take()
+        dropped += [held.records] if held else []
+        for records in (*dropped, *self._lanes.take_all()):
+            self._limits.give(len(records), records.size_bytes)
+
+    def _finish(self, launched: Launched) -> None:
+        try:
+            with self._metrics.stage("infer"), self.watch.calling():
+                inferred = collect(launched, non_finite=self._limits.non_finite)
+        except ModelBroken as reason:
+            if launched.batch.served.variant is Variant.STABLE:
+                raise
+            self._give_back(launched, reason)
+            return
+        self._limits.give(len(inferred.records), inferred.records.size_bytes)
+        self._steps.answers.send(inferred)
+        self._ledger.finish(inferred.records)
+        self._steps.commit.note_progress(self._clock.monotonic_s(), call_s=self.watch.take_longest_s())
+        if inferred.served.variant is Variant.CANARY:
+            self._judge(inferred)
+
+    def _judge(self, inferred: Inferred) -> None:
+        """Tell the canary's guard of a batch, and stop the canary when the guard says so."""
+        guard = self._guard(inferred.served)
+        reason = guard and guard.note(
+            self._clock.monotonic_s(), records=inferred.given, errors=inferred.failed, non_finite=inferred.non_finite
+        )
+        if reason:
+            self._stop_canary(inferred.served, reason)
+
+    def _guard(self, served: Served) -> Guard | None:
+        """Return who judges a batch's version: nobody when it is no canary any more."""
+        serving = self._slot.serving
+        return serving.guard if serving.canary is served.version else None
+
+    def _give_back(self, launched: Launched, reason: ModelBroken) -> None:
+        """Let stable score what the canary cannot, and everything behind it, so that the order of each key is kept."""
+        batches = [launched.batch, *(each.batch for each in self._in_flight)]
+        while self._in_flight:
+            with self.watch.calling():
+                abandon(self._in_flight.popleft())
+        served, failed = launched.batch.served, launched.batch.given
+        guard = self._guard(served)
+        if guard and not guard.note(self._clock.monotonic_s(), records=failed, errors=failed, non_finite=0):
+            guard.fail(str(reason))
+        self._stop_canary(served, str(reason), returned=[batch.records for batch in batches])
+
+    def _stop_canary(self, served: Served, reason: str, *, returned: Sequence[Records] = ()) -> None:
+        """Let stable alone serve, under the same revision; where the canary has gone already, deal `returned`."""
+        serving = self._slot.serving
+        if serving.canary is served.version:
+            log.error("canary %s is stopped, stable scores its share: %s", served.version.version, reason)
+            serving = serving.stable_alone()
+        self.serve(serving, returned=returned)

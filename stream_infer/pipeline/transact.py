@@ -1,0 +1,136 @@
+"""Transact: predictions, dead letters and positions become visible together, or not at all.
+
+A transaction begins with the first record produced and is committed after the interval. What it holds is always covered
+by its positions: no record is produced whose row is done ahead of an earlier one that is not. After a rollback every
+row in hand is void, and every owned partition is read again from what the broker holds as committed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from stream_infer.clock import Clock
+from stream_infer.errors import Undone
+from stream_infer.metrics import Metrics
+from stream_infer.pipeline.commit import NEVER
+from stream_infer.pipeline.ledger import Ledger
+from stream_infer.pipeline.ports import PositionCommitter, TransactionalProducer
+from stream_infer.records import Partition, Positions
+
+LOOK_AGAIN_S: Final = 0.01
+LONG_CALL: Final = 0.2
+"""Share of the transaction time-out beyond which a model call is too long to keep a transaction open over the next."""
+ENDURED: Final = 0.5
+"""Share of it after which a transaction that cannot be committed yet is rolled back, before the broker does."""
+ABORT_S: Final = 5.0
+RECOVER_S: Final = 0.5
+
+
+class ExactlyOnce:
+    """One transaction after the other; see `commit.Commit`. `timeout_s` is `delivery.transaction_timeout_ms`."""
+
+    covers_all = True
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        producer: TransactionalProducer,
+        committer: PositionCommitter,
+        interval_s: float,
+        timeout_s: float,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._ledger = ledger
+        self._producer = producer
+        self._committer = committer
+        self._interval_s = interval_s
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._metrics = metrics
+        self._membership: object | None = None
+        self._began_s: float | None = None
+        self._due_s = NEVER
+        self._must_rewind = False
+
+    def due_s(self) -> float:
+        """Return when the next commit is due, or can be looked at again."""
+        return self._due_s
+
+    def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
+        """Start the interval; after a long model call the commit does not wait for the next one."""
+        if self._began_s is None:
+            self._began_s = now_s
+            self._committer.ask_membership()
+        is_long = call_s > LONG_CALL * self._timeout_s
+        self._due_s = min(self._due_s, now_s if is_long else self._began_s + self._interval_s)
+
+    def commit_if_due(self, now_s: float) -> bool:
+        """Commit; while the membership is not known, or a row done ahead waits for an earlier one, look again soon."""
+        if now_s < self._due_s or self._began_s is None:
+            return False
+        if self._membership is None or self._ledger.has_gaps(self._ledger.sources()):
+            if now_s - self._began_s > ENDURED * self._timeout_s and self._producer.is_open:
+                what = "this worker is no member of its group" if self._membership is None else "a record waits"
+                raise Undone(f"{what}, and the transaction is open for {now_s - self._began_s:.1f} s")
+            self._due_s = now_s + LOOK_AGAIN_S
+            if self._membership is None:
+                self._committer.ask_membership()
+            return False
+        return self._commit(self._membership)
+
+    def settle(self, sources: Sequence[Partition] | None, membership: object | None) -> Positions:
+        """Commit everything, as the member that this worker still is; nothing is left to the consumer thread."""
+        if self._ledger.has_gaps(self._ledger.sources()):
+            raise Undone("a record that others overtook still waits")
+        if membership is not None:
+            self._commit(membership)
+        elif self._producer.is_open:
+            raise Undone("this worker is no member of its group any more")
+        return {}
+
+    def answered(self, offsets: Mapping[Partition, int], *, now_s: float) -> None:
+        """Do nothing: the consumer thread commits nothing."""
+
+    def hear_membership(self, membership: object | None, *, now_s: float) -> None:
+        """Keep the membership for the commit of the transaction that asked for it."""
+        self._membership = membership if self._began_s is not None else None
+        if self._due_s < now_s + LOOK_AGAIN_S:
+            self._due_s = now_s
+
+    def lose(self) -> None:
+        """Raise `Undone` when anything is produced: rows of partitions that are lost may be in it."""
+        self._membership = None
+        if self._producer.is_open:
+            raise Undone("partitions were lost")
+
+    def undo(self) -> None:
+        """Roll back, and let everything be read again as soon as the next transaction can begin."""
+        self._metrics.transactions_total.labels("aborted").inc()
+        self._reset()
+        self._must_rewind = True
+        self._producer.abort(within_s=ABORT_S)
+
+    def recover(self) -> None:
+        """Wait a moment for a producer that works, and then ask for the rewind, once."""
+        if self._must_rewind and self._producer.recover(within_s=RECOVER_S):
+            self._must_rewind = False
+            self._committer.rewind()
+
+    def _commit(self, membership: object) -> bool:
+        moved = self._ledger.uncommitted()
+        if not moved and not self._producer.is_open:
+            self._reset()
+            return False
+        began_s = self._clock.monotonic_s()
+        self._producer.commit(moved, membership, within_s=self._timeout_s)
+        for source, position in moved.items():
+            self._ledger.confirm(source, position.offset)
+        self._metrics.transactions_total.labels("committed").inc()
+        self._metrics.transaction_seconds.observe(self._clock.monotonic_s() - began_s)
+        self._reset()
+        return True
+
+    def _reset(self) -> None:
+        self._began_s = self._membership = None
+        self._due_s = NEVER

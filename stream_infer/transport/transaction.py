@@ -1,0 +1,183 @@
+"""Predictions, dead letters and positions in one Kafka transaction: a sink that commits and rolls back.
+
+librdkafka says of each failed call whether to make it again, to abort, or that the producer is done for. Where the
+outcome is not known the producer is given up and another one with the same transactional id takes its place, which
+fences off whatever of the old one is still on its way.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from stream_infer.clock import Clock
+from stream_infer.errors import Stop, StreamInferError, Undone
+from stream_infer.pipeline.ports import Outgoing, Unsent
+from stream_infer.records import Positions
+from stream_infer.transport.feed import Credentials
+from stream_infer.transport.sink import Sink
+
+log = logging.getLogger(__name__)
+
+SLICE_S: Final = 0.5
+"""Between two looks at the deadline, while a call waits for the brokers."""
+FENCES: Final = 3
+FENCES_WITHIN_S: Final = 600.0
+RENEW_FIRST_S: Final = 0.1
+RENEW_LAST_S: Final = 5.0
+HOPELESS: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - librdkafka's local codes are spelt so
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 - as above
+    }
+)
+"""Errors that the next attempt meets again."""
+BROKEN_OFF: Final = KafkaError._STATE  # noqa: SLF001 - as above
+"""What `produce` says when the transaction has failed in the background, as after a long stop of the process."""
+
+
+class TransactionalSink(Sink):
+    """See `pipeline.ports.TransactionalProducer`. Used by the compute thread alone; `properties` name the id.
+
+    Failed deliveries are not looked at one by one: librdkafka lets no transaction commit that has one.
+    """
+
+    def __init__(
+        self, properties: Mapping[str, object], *, clock: Clock, credentials: Credentials | None = None
+    ) -> None:
+        super().__init__(properties, credentials=credentials)
+        self._clock = clock
+        self._open = False
+        self._ready = False
+        self._fenced_at_s: deque[float] = deque(maxlen=FENCES + 1)
+        self._pause_s = RENEW_FIRST_S
+        self._renew_at_s = float("-inf")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a transaction is open."""
+        return self._open
+
+    def send(self, outgoing: Outgoing) -> list[Unsent]:
+        """Hand rows to librdkafka, in the open transaction or a new one; see `OutputProducer.send`."""
+        if not self._open:
+            self._begin()
+        return super().send(outgoing)
+
+    def commit(self, positions: Positions, membership: object, *, within_s: float) -> None:
+        """Commit what was sent, and positions with it; see `TransactionalProducer.commit`."""
+        if self._credentials is not None:
+            self._credentials.refresh(self._producer)
+        if not self._open:
+            self._begin()
+        until_s = self._clock.monotonic_s() + within_s
+        offsets = [TopicPartition(*source, position.offset) for source, position in positions.items()]
+        if offsets:
+            self._call(
+                lambda: self._producer.send_offsets_to_transaction(offsets, membership, SLICE_S), until_s=until_s
+            )
+        self._call(lambda: self._producer.commit_transaction(SLICE_S), until_s=until_s)
+        self._open = False
+
+    def abort(self, *, within_s: float) -> None:
+        """Roll back what is open; raises `Stop` when librdkafka says that another attempt meets the same."""
+        if not self._open or not self._ready:
+            return
+        self._open = False
+        try:
+            until_s = self._clock.monotonic_s() + within_s
+            self._call(lambda: self._producer.abort_transaction(SLICE_S), until_s=until_s)
+        except Undone as reason:
+            log.warning("the transaction could not be aborted, a new producer takes over: %s", reason)
+            self._quarantine()
+
+    def recover(self, *, within_s: float) -> bool:
+        """Make a new producer where the old one was given up; False when it is not ready within the time."""
+        if self._ready:
+            return True
+        if self._clock.monotonic_s() < self._renew_at_s:
+            return False
+        try:
+            self._producer.init_transactions(within_s)
+        except KafkaException as error:
+            self._note_no_producer(error.args[0])
+            return False
+        self._ready = True
+        self._pause_s = RENEW_FIRST_S
+        return True
+
+    def _begin(self) -> None:
+        if not self._ready:
+            raise Undone("there is no producer yet that may begin a transaction")
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as error:
+            raise self._sorted(error.args[0]) from error
+        self._open = True
+
+    def _call(self, call: Callable[[], None], *, until_s: float) -> None:
+        """Make a call, again while librdkafka says that it can be; what it did not finish in time nobody knows."""
+        while True:
+            try:
+                return call()
+            except KafkaException as error:
+                cause: KafkaError = error.args[0]
+                if not cause.retriable():
+                    raise self._sorted(cause) from error
+                if self._clock.monotonic_s() >= until_s:
+                    self._quarantine()
+                    raise Undone(f"the brokers did not answer in time: {cause.str()}") from error
+
+    def _refusal(self, topic: str, cause: KafkaError) -> StreamInferError:
+        """Return what to raise for a record that librdkafka does not take."""
+        if cause.code() == BROKEN_OFF:
+            return Undone(f"the transaction was broken off: {cause.str()}")
+        return self._sorted(cause)
+
+    def _sorted(self, cause: KafkaError) -> StreamInferError:
+        """Return what to raise for an error of a transactional call that cannot be made again."""
+        sentence = f"{cause.name()}: {cause.str()}"
+        if cause.code() in HOPELESS:
+            return Stop(f"the transaction cannot be committed: {sentence}; nothing of it is")
+        if cause.txn_requires_abort() and not cause.fatal():
+            return Undone(sentence)
+        self._quarantine()
+        self._note_fence(sentence)
+        return Undone(f"another producer is needed: {sentence}")
+
+    def _note_fence(self, sentence: str) -> None:
+        now_s = self._clock.monotonic_s()
+        self._fenced_at_s.append(now_s)
+        if len(self._fenced_at_s) > FENCES and now_s - self._fenced_at_s[0] < FENCES_WITHIN_S:
+            raise Stop(
+                f"transactions were ended from outside {len(self._fenced_at_s)} times within {FENCES_WITHIN_S / 60:g} "
+                f"minutes, the last time by {sentence}: is there another worker of this worker_id, or is "
+                "delivery.transaction_timeout_ms too short?"
+            )
+
+    def _quarantine(self) -> None:
+        """Give the producer up, with what it has queued, and put another one in its place, which is not ready yet."""
+        self._open = self._ready = False
+        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        self._producer = self._create()
+        self._renew_at_s = self._clock.monotonic_s() + self._pause_s
+
+    def _note_no_producer(self, cause: KafkaError) -> None:
+        if cause.code() in HOPELESS:
+            raise Stop(f"no transaction can begin: {cause.name()}: {cause.str()}")
+        log.warning("no transaction can begin yet: %s", cause.str())
+        if cause.fatal() or not cause.retriable():
+            self._quarantine()
+        self._pause_s = min(2 * self._pause_s, RENEW_LAST_S)
+        self._renew_at_s = self._clock.monotonic_s() + self._pause_s
+
+    def _on_failure(self, error: KafkaError, message: Message) -> None:
+        """Do nothing: the transaction that the record belongs to is not committed."""

@@ -1,0 +1,143 @@
+"""Exactly once: what the scorer does with transactions that are committed, rolled back, or of which nobody knows."""
+
+from pathlib import Path
+
+import pytest
+
+from stream_infer.pipeline import inbox as told
+from stream_infer.records import Assigned, Partition
+from stream_infer.testing.producer import Fate
+from tests.pipeline.scored import TIMEOUT_S, TOPIC, Ground, write_lookup
+
+FIRST = Partition(TOPIC, 0)
+MEMBERSHIP = object()
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    """Own one partition, from its first offset on."""
+    made = Ground(write_lookup(tmp_path), exactly_once=True)
+    made.inbox.put(told.Begin([Assigned(FIRST, 1, 0, committed=True)]))
+    return made
+
+
+def score(ground: Ground, *, offset: int = 0, epoch: int = 1) -> None:
+    ground.poll([ground.value(1.0), ground.value(2.0)], offset=offset, epoch=epoch)
+    ground.turn(2)
+
+
+def commit(ground: Ground) -> None:
+    ground.inbox.put(told.Member(MEMBERSHIP))
+    ground.turn(3, after_s=1.0)
+
+
+def test_nothing_is_seen_before_the_commit_and_everything_with_its_positions_after_it(ground: Ground) -> None:
+    score(ground)
+    assert (ground.predictions(), ground.transactions.committed) == ([], {})
+    commit(ground)
+    assert len(ground.predictions()) == 2
+    assert ground.transactions.committed == {FIRST: 2}
+    assert ground.transactions.memberships == [MEMBERSHIP]
+    assert ground.committed.commits == []
+
+
+def test_without_a_membership_nothing_is_committed_and_at_last_it_is_rolled_back(ground: Ground) -> None:
+    score(ground)
+    ground.turn(3, after_s=1.0)
+    assert ground.transactions.memberships == []
+    ground.turn(1, after_s=TIMEOUT_S)
+    assert ground.transactions.aborts == 1
+    ground.turn()
+    assert ground.committed.rewinds == 1
+
+
+def test_after_a_rollback_everything_is_dropped_until_the_rewind_and_then_scored_once(ground: Ground) -> None:
+    ground.transactions.fates.append(Fate.ROLLED_BACK)
+    score(ground)
+    commit(ground)
+    assert ground.transactions.aborts == 1
+    score(ground, offset=2)
+    ground.inbox.put(told.Begin([Assigned(Partition(TOPIC, 1), 2, 0, committed=True)]))
+    ground.poll([ground.value(5.0)], partition=1, epoch=2)
+    ground.turn(2)
+    assert ground.committed.rewinds == 1
+    assert ground.transactions.sent == []
+    ground.inbox.put(told.Rewound([Assigned(FIRST, 3, 0, committed=True)]))
+    score(ground, epoch=3)
+    commit(ground)
+    assert len(ground.predictions()) == 2
+    assert ground.transactions.committed == {FIRST: 2}
+    assert ground.given[0] == 7
+
+
+@pytest.mark.parametrize("fate", [Fate.UNKNOWN_DONE, Fate.UNKNOWN_ROLLED_BACK])
+def test_where_nobody_knows_the_next_transaction_waits_for_another_producer(ground: Ground, fate: Fate) -> None:
+    ground.transactions.fates.append(fate)
+    score(ground)
+    commit(ground)
+    start = ground.transactions.committed.get(FIRST, 0)
+    ground.inbox.put(told.Rewound([Assigned(FIRST, 2, start, committed=True)]))
+    ground.turn()
+    if start == 0:
+        score(ground, epoch=2)
+        commit(ground)
+    assert len(ground.predictions()) == 2
+    assert ground.transactions.committed == {FIRST: 2}
+
+
+def test_a_revoke_commits_with_the_membership_that_came_with_it(ground: Ground) -> None:
+    score(ground)
+    answer = ground.inbox.settle([FIRST], MEMBERSHIP)
+    ground.turn()
+    assert answer.result() == {}
+    assert ground.transactions.committed == {FIRST: 2}
+
+
+def test_a_revoke_whose_commit_is_rolled_back_is_answered_and_nothing_is_seen(ground: Ground) -> None:
+    ground.transactions.fates.append(Fate.ROLLED_BACK)
+    score(ground)
+    answer = ground.inbox.settle([FIRST], MEMBERSHIP)
+    ground.turn()
+    assert answer.result() == {}
+    assert (ground.predictions(), ground.transactions.committed) == ([], {})
+
+
+def test_a_revoke_of_one_that_is_no_member_any_more_rolls_back(ground: Ground) -> None:
+    score(ground)
+    ground.inbox.settle([FIRST], None)
+    ground.turn()
+    assert ground.transactions.aborts == 1
+
+
+def test_partitions_that_are_lost_take_the_transaction_with_them(ground: Ground) -> None:
+    score(ground)
+    ground.inbox.put(told.Forget([FIRST]))
+    commit(ground)
+    assert (ground.predictions(), ground.transactions.aborts) == ([], 1)
+
+
+def test_a_membership_from_before_an_assignment_is_asked_for_again(ground: Ground) -> None:
+    score(ground)
+    ground.inbox.put(told.Member(MEMBERSHIP))
+    ground.inbox.put(told.Begin([]))
+    asked = ground.committed.asked
+    ground.turn(3, after_s=1.0)
+    assert ground.transactions.memberships == []
+    assert ground.committed.asked > asked
+
+
+def test_a_drain_commits_or_rolls_back_and_ends(ground: Ground) -> None:
+    ground.transactions.fates.append(Fate.ROLLED_BACK)
+    ground.poll([ground.value(1.0)])
+    answer = ground.inbox.drain(MEMBERSHIP)
+    ground.turn()
+    assert answer.result() == {}
+    assert ground.scorer.ended
+    assert ground.predictions() == []
+
+
+def test_a_start_that_nobody_committed_is_committed_without_any_record(ground: Ground) -> None:
+    ground.inbox.put(told.Begin([Assigned(Partition(TOPIC, 1), 2, 5, committed=False)]))
+    ground.turn()
+    commit(ground)
+    assert ground.transactions.committed == {Partition(TOPIC, 1): 5}

@@ -1,0 +1,151 @@
+"""Exactly once under any order of polls, rebalances, canaries and transactions that fail in any way."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_infer.model import LoadedVersion
+from stream_infer.model.serving import Serving
+from stream_infer.pipeline import inbox as told
+from stream_infer.records import Assigned, Partition
+from stream_infer.testing.producer import Fate
+from tests.pipeline.rolled import ByKey, named
+from tests.pipeline.scored import TOPIC, Ground
+
+PARTITIONS = 2
+SETTLED = 40
+"""Turns after which everything that was polled is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    partition: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """A partition goes away and comes back: settled first, or lost."""
+
+    partition: int
+    is_lost: bool
+    is_member: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    fate: Fate
+
+
+Step = Poll | Turn | Serve | Revoke | Fail
+PARTITION = st.integers(0, PARTITIONS - 1)
+STEPS = st.lists(
+    st.one_of(
+        st.builds(Poll, PARTITION, st.integers(1, 20)),
+        st.builds(Turn, st.sampled_from([0.0, 0.001, 0.02, 2.0])),
+        st.builds(Turn, st.sampled_from([0.02, 2.0])),
+        st.builds(Serve, st.sampled_from([None, 30, 100])),
+        st.builds(Revoke, PARTITION, is_lost=st.booleans(), is_member=st.booleans()),
+        st.builds(Fail, st.sampled_from(list(Fate))),
+    ),
+    max_size=40,
+)
+
+
+@dataclass
+class World:
+    """A worker with its consumer thread played: it polls on from where each partition stands."""
+
+    loaded: LoadedVersion
+    ground: Ground = field(init=False)
+    positions: dict[int, int] = field(default_factory=dict)
+    epochs: dict[int, int] = field(default_factory=dict)
+    last_epoch: int = 0
+    rewinds: int = 0
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        self.ground = Ground(named(self.loaded, "a"), exactly_once=True)
+        self.ground.inbox.put(told.Begin([self.assign(number) for number in range(PARTITIONS)]))
+
+    def assign(self, partition: int) -> Assigned:
+        self.last_epoch += 1
+        source = Partition(TOPIC, partition)
+        start = self.ground.transactions.committed.get(source, 0)
+        self.positions[partition], self.epochs[partition] = start, self.last_epoch
+        return Assigned(source, self.last_epoch, start, committed=True)
+
+    def act(self, step: Step) -> None:
+        match step:
+            case Poll(partition, rows):
+                values = [self.ground.value(1.0, name=f"{partition}") for _ in range(rows)]
+                offset, epoch = self.positions[partition], self.epochs[partition]
+                self.ground.poll(values, partition=partition, offset=offset, epoch=epoch)
+                self.positions[partition] += rows
+            case Turn(after_s):
+                self.turn(after_s)
+            case Serve(percent):
+                self.revision += 1
+                canary = named(self.loaded, "b") if percent is not None else None
+                router = ByKey(percent) if percent is not None else None
+                stable = self.ground.slot.serving.stable
+                self.ground.inbox.serve(Serving(self.revision, stable, canary=canary, router=router))
+            case Revoke():
+                self.revoke(step)
+            case Fail(fate):
+                self.ground.transactions.fates.append(fate)
+
+    def revoke(self, step: Revoke) -> None:
+        source = Partition(TOPIC, step.partition)
+        if step.is_lost:
+            self.ground.inbox.put(told.Forget([source]))
+        else:
+            answer = self.ground.inbox.settle([source], object() if step.is_member else None)
+            self.turn(0.0)
+            assert answer.result() == {}
+        # Whoever owns it now reads what is committed, which an open transaction does not change any more.
+        self.turn(0.0)
+        self.ground.inbox.put(told.Begin([self.assign(step.partition)]))
+
+    def turn(self, after_s: float) -> None:
+        """Let the scorer turn, and the consumer thread answer what it asks for."""
+        self.ground.turn(after_s=after_s)
+        self.ground.inbox.put(told.Member(object()))
+        if self.ground.committed.rewinds > self.rewinds:
+            self.rewinds = self.ground.committed.rewinds
+            self.ground.inbox.put(told.Rewound([self.assign(number) for number in range(PARTITIONS)]))
+
+    def seen(self, partition: int) -> list[int]:
+        predictions = self.ground.predictions()
+        return [int(str(one["source_offset"])) for one in predictions if one["source_partition"] == partition]
+
+
+@given(steps=STEPS)
+@settings(deadline=None)
+def test_what_is_seen_is_what_is_committed_once_each_and_in_order(loaded: LoadedVersion, steps: list[Step]) -> None:
+    world = World(loaded)
+    for step in steps:
+        world.act(step)
+        for partition in range(PARTITIONS):
+            committed = world.ground.transactions.committed.get(Partition(TOPIC, partition), 0)
+            assert sorted(world.seen(partition)) == list(range(committed))
+    world.ground.transactions.fates.clear()
+    for _ in range(SETTLED):
+        world.turn(0.5)
+    for partition in range(PARTITIONS):
+        committed = world.ground.transactions.committed.get(Partition(TOPIC, partition), 0)
+        assert committed == world.positions[partition]
+        assert sorted(world.seen(partition)) == list(range(committed))
+    if not any(isinstance(step, Serve) for step in steps):
+        assert all(world.seen(partition) == sorted(world.seen(partition)) for partition in range(PARTITIONS))

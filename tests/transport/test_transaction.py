@@ -1,0 +1,210 @@
+"""What a transactional sink makes of every error that brokers give, injected into librdkafka's mock cluster."""
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Consumer, KafkaError
+
+from stream_infer.errors import Stop, Undone
+from stream_infer.pipeline.ports import Outgoing
+from stream_infer.records import Partition, Position
+from stream_infer.testing.clock import HandClock
+from stream_infer.testing.mock_cluster import MockCluster, Request
+from stream_infer.transport.transaction import FENCES, TransactionalSink
+
+WITHIN_S = 10.0
+POSITIONS = {Partition("in", 0): Position(1, 7)}
+ONE = Outgoing("out", keys=[None], values=[b"x"], timestamps_ms=[-1])
+E = KafkaError
+STALE_MEMBER_EPOCH = 113
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[MockCluster]:
+    with MockCluster() as cluster:
+        cluster.create_topics(["in", "out"])
+        yield cluster
+
+
+@pytest.fixture
+def membership(cluster: MockCluster) -> Iterator[object]:
+    consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": "g", "log_level": 0})
+    yield consumer.consumer_group_metadata()
+    consumer.close()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def sink(cluster: MockCluster, clock: HandClock) -> TransactionalSink:
+    return make(cluster, clock)
+
+
+def make(cluster: MockCluster, clock: HandClock) -> TransactionalSink:
+    made = TransactionalSink(
+        {
+            "bootstrap.servers": cluster.bootstrap_servers,
+            "transactional.id": "worker",
+            "transaction.timeout.ms": 10_000,
+            "message.timeout.ms": 10_000,
+            "retry.backoff.ms": 20,
+            "delivery.report.only.error": True,
+            "log_level": 0,
+        },
+        clock=clock,
+    )
+    recover(made, clock)
+    return made
+
+
+def recover(sink: TransactionalSink, clock: HandClock) -> None:
+    """Wait until a transaction can begin; the clock is moved over the pauses."""
+    for _ in range(60):
+        if sink.recover(within_s=1.0):
+            return
+        clock.now_s += 1.0
+    raise AssertionError("no transaction can begin")
+
+
+RETRIED = [
+    (Request.END_TXN, E.CONCURRENT_TRANSACTIONS),
+    (Request.END_TXN, E.NOT_COORDINATOR),
+    (Request.END_TXN, E.COORDINATOR_LOAD_IN_PROGRESS),
+    (Request.END_TXN, E.COORDINATOR_NOT_AVAILABLE),
+    (Request.ADD_PARTITIONS_TO_TXN, E.CONCURRENT_TRANSACTIONS),
+    (Request.ADD_PARTITIONS_TO_TXN, E.NOT_COORDINATOR),
+    (Request.ADD_OFFSETS_TO_TXN, E.CONCURRENT_TRANSACTIONS),
+    (Request.TXN_OFFSET_COMMIT, E.NOT_COORDINATOR),
+    (Request.TXN_OFFSET_COMMIT, E.COORDINATOR_LOAD_IN_PROGRESS),
+    (Request.PRODUCE, E.NOT_LEADER_FOR_PARTITION),
+    (Request.PRODUCE, E.NOT_ENOUGH_REPLICAS),
+]
+ABORTED = [
+    (Request.TXN_OFFSET_COMMIT, E.ILLEGAL_GENERATION),
+    (Request.TXN_OFFSET_COMMIT, E.UNKNOWN_MEMBER_ID),
+    (Request.TXN_OFFSET_COMMIT, E.REBALANCE_IN_PROGRESS),
+    (Request.TXN_OFFSET_COMMIT, STALE_MEMBER_EPOCH),
+    (Request.PRODUCE, E.MSG_SIZE_TOO_LARGE),
+]
+FENCED = [
+    (Request.END_TXN, E.PRODUCER_FENCED),
+    (Request.END_TXN, E.INVALID_PRODUCER_EPOCH),
+    (Request.END_TXN, E.INVALID_TXN_STATE),
+    (Request.ADD_PARTITIONS_TO_TXN, E.PRODUCER_FENCED),
+    (Request.ADD_OFFSETS_TO_TXN, E.INVALID_PRODUCER_EPOCH),
+    (Request.TXN_OFFSET_COMMIT, E.PRODUCER_FENCED),
+    (Request.PRODUCE, E.OUT_OF_ORDER_SEQUENCE_NUMBER),
+    (Request.PRODUCE, E.INVALID_PRODUCER_EPOCH),
+]
+HOPELESS = [
+    (Request.ADD_PARTITIONS_TO_TXN, E.TOPIC_AUTHORIZATION_FAILED),
+    (Request.ADD_PARTITIONS_TO_TXN, E.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+    (Request.ADD_OFFSETS_TO_TXN, E.GROUP_AUTHORIZATION_FAILED),
+    (Request.TXN_OFFSET_COMMIT, E.GROUP_AUTHORIZATION_FAILED),
+    (Request.TXN_OFFSET_COMMIT, E.FENCED_INSTANCE_ID),
+]
+
+
+def name(value: object) -> str:
+    return str(getattr(value, "name", value))
+
+
+def commit(sink: TransactionalSink, membership: object) -> None:
+    sink.send(ONE)
+    sink.commit(POSITIONS, membership, within_s=WITHIN_S)
+
+
+@pytest.mark.parametrize(("request_", "code"), RETRIED, ids=name)
+def test_what_passes_is_waited_out(
+    cluster: MockCluster, sink: TransactionalSink, membership: object, request_: Request, code: int
+) -> None:
+    cluster.fail_next(request_, code)
+    commit(sink, membership)
+    assert not sink.is_open
+
+
+@pytest.mark.parametrize(("request_", "code"), [*ABORTED, *FENCED], ids=name)
+def test_what_ends_a_transaction_undoes_it_and_the_worker_goes_on(
+    cluster: MockCluster, sink: TransactionalSink, clock: HandClock, membership: object, request_: Request, code: int
+) -> None:
+    cluster.fail_next(request_, code)
+    with pytest.raises(Undone):
+        commit(sink, membership)
+    go_on(sink, clock, membership)
+
+
+def go_on(sink: TransactionalSink, clock: HandClock, membership: object) -> None:
+    """Roll back and commit; the mock cluster's own numbers may be off once more after a failed record."""
+    for attempt in range(3):
+        sink.abort(within_s=WITHIN_S)
+        assert not sink.is_open
+        recover(sink, clock)
+        try:
+            commit(sink, membership)
+        except Undone:
+            assert attempt < 2
+        else:
+            return
+
+
+@pytest.mark.parametrize(("request_", "code"), HOPELESS, ids=name)
+def test_what_the_next_attempt_would_meet_again_ends_the_worker(
+    cluster: MockCluster, sink: TransactionalSink, membership: object, request_: Request, code: int
+) -> None:
+    cluster.fail_next(request_, code)
+    with pytest.raises(Stop, match="the transaction cannot be committed"):
+        commit(sink, membership)
+
+
+def test_a_worker_whose_transactions_are_ended_from_outside_again_and_again_gives_up(
+    cluster: MockCluster, sink: TransactionalSink, membership: object, clock: HandClock
+) -> None:
+    for _ in range(FENCES):
+        cluster.fail_next(Request.END_TXN, E.PRODUCER_FENCED)
+        with pytest.raises(Undone):
+            commit(sink, membership)
+        recover(sink, clock)
+    cluster.fail_next(Request.END_TXN, E.PRODUCER_FENCED)
+    with pytest.raises(Stop, match="ended from outside 4 times within 10 minutes"):
+        commit(sink, membership)
+
+
+def test_fences_that_lie_far_apart_are_endured(
+    cluster: MockCluster, sink: TransactionalSink, membership: object, clock: HandClock
+) -> None:
+    for _ in range(FENCES + 2):
+        cluster.fail_next(Request.END_TXN, E.PRODUCER_FENCED)
+        with pytest.raises(Undone):
+            commit(sink, membership)
+        clock.now_s += 300.0
+        recover(sink, clock)
+
+
+def test_a_commit_that_no_broker_answers_is_undone_and_a_new_producer_goes_on(
+    cluster: MockCluster, sink: TransactionalSink, clock: HandClock, membership: object
+) -> None:
+    commit(sink, membership)
+    sink.send(ONE)
+    cluster.set_up(is_up=False)
+    try:
+        with pytest.raises(Undone):
+            sink.commit(POSITIONS, membership, within_s=0.0)
+        assert not sink.is_open
+        clock.now_s += 1.0
+        assert not sink.recover(within_s=0.2)
+    finally:
+        cluster.set_up(is_up=True)
+    recover(sink, clock)
+    commit(sink, membership)
+
+
+def test_a_rollback_leaves_nothing_of_what_was_sent(
+    cluster: MockCluster, sink: TransactionalSink, membership: object
+) -> None:
+    sink.send(ONE)
+    sink.abort(within_s=WITHIN_S)
+    assert not sink.is_open
+    commit(sink, membership)
