@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 PLAIN = "plain loop"
 TUNED = "tuned loop"
 WORKER = "worker, at least once"
+EXACT = "worker, exactly once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def loop(script: str, task: Task) -> Start:
     return Start([sys.executable, str(HERE / script), *places], tell=lambda: None)
 
 
-def worker(task: Task) -> Start:
+def worker(task: Task, *, guarantee: str = "at_least_once") -> Start:
     """Start `stream-infer worker` with its web pages, as its users run it."""
     port = free_port()
     settings = {
@@ -66,7 +67,7 @@ def worker(task: Task) -> Start:
         "model.repository": task.repository,
         "model.device": "cpu",
         "batching.max_batch_size": task.batch,
-        "delivery.processing_guarantee": "at_least_once",
+        "delivery.processing_guarantee": guarantee,
         "web.port": port,
     }
     sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
@@ -78,6 +79,7 @@ COMPETITORS: dict[str, Competitor] = {
     PLAIN: partial(loop, "plain_loop.py"),
     TUNED: partial(loop, "tuned_loop.py"),
     WORKER: worker,
+    EXACT: partial(worker, guarantee="exactly_once_v2"),
 }
 
 
