@@ -63,12 +63,17 @@ class Scorer:
         else:
             self._path.advance(drain=False)
             self._commit_if_due()
-        self._standby.call_once()
+        if not self._holds_open():
+            self._standby.call_once()
         self._standby.release_unused(self._path.uses)
+
+    def _holds_open(self) -> bool:
+        """Whether a transaction is open: a first call of a version may take longer than the broker keeps that."""
+        return self._commit.covers_all and self._commit.due_s() != NEVER
 
     def _wait_s(self) -> float | None:
         """Return how long nothing needs to be done; None when only a message can change that."""
-        standby_s = self._standby.wait_s()
+        standby_s = NEVER if self._holds_open() else self._standby.wait_s()
         if self._path.is_calling or not standby_s:
             return 0.0
         if self._starts_over:

@@ -1,9 +1,12 @@
 """Exactly once: what the scorer does with transactions that are committed, rolled back, or of which nobody knows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from stream_infer.model import LoadedVersion
 from stream_infer.pipeline import inbox as told
 from stream_infer.records import Assigned, Partition
 from stream_infer.testing.producer import Fate
@@ -141,3 +144,21 @@ def test_a_start_that_nobody_committed_is_committed_without_any_record(ground: G
     ground.turn()
     commit(ground)
     assert ground.transactions.committed == {Partition(TOPIC, 1): 5}
+
+
+def test_a_version_is_warmed_between_transactions_only(ground: Ground, loaded: LoadedVersion) -> None:
+    calls: list[bool] = []
+    inner = loaded.call
+
+    def call(*tensors: torch.Tensor) -> torch.Tensor:
+        calls.append(ground.transactions.is_open)
+        return inner(*tensors)
+
+    warm = ground.inbox.warm(replace(loaded, version="2", call=call))
+    score(ground)
+    assert calls == [False] * len(calls)
+    commit(ground)
+    ground.turn(20)
+    assert warm.done()
+    assert calls
+    assert not any(calls)
