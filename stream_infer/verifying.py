@@ -58,12 +58,14 @@ class Verifier:
         return facts
 
     def accepted(self, refs: Iterable[VersionRef]) -> Meaning | None:
-        """Return what the last of these versions means that means the same as those before it, the oldest first.
+        """Return what the first of these versions means, as far as it or one that means the same tells.
 
         None when nothing of them can be read any more: a source may be gone long after its version was.
         """
         accepted: Meaning | None = None
         for ref in refs:
+            if accepted is not None and accepted.width is not None:
+                break
             found = self._read(ref)
             if found is not None and (accepted is None or not check_outputs(found, accepted)):
                 accepted = found

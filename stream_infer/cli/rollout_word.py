@@ -163,7 +163,7 @@ def verify_here(settings: Settings, asked: Asked, *, ref: VersionRef, model: str
     manifest = parse_manifest(read_manifest_bytes(found.path), source=str(found.path / MANIFEST_NAME))
     verifier = Verifier(settings, load_schema(settings.schemas.input))
     is_bound = known is not None and not may_differ(known.history, ref)
-    before = answered_before(known.history, _next(known, ref), ref) if known is not None and is_bound else ()
+    before = answered_before(known.history, _next(known, ref), ref).refs if known is not None and is_bound else ()
     verifier.verify(
         found, manifest, digest=ref.sha256 or "", against=verifier.accepted(before), cancelled=lambda: False
     )

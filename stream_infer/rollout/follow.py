@@ -19,7 +19,6 @@ from stream_infer.model.serving import Guard, Serving
 from stream_infer.rollout.fold import Entry, Folded, Outcome, Verdict, fold
 from stream_infer.rollout.guard import Tripped, WatchedGuard
 from stream_infer.rollout.lineage import answered_before, may_differ
-from stream_infer.rollout.operate import is_same_version
 from stream_infer.rollout.plan import Action, Cancel, Choice, Forget, Free, Load, Plan, Retire, Serve, Snapshot, plan
 from stream_infer.rollout.ports import Engine, Loaded, Loader, LoadEvent, LoadFailed, LoadJob, Origins, Stage
 from stream_infer.rollout.record import Canary, Desired, VersionRef
@@ -174,14 +173,15 @@ class Follower:
 
     def _load(self, ref: VersionRef, target: Desired, *, allow_output_change: bool) -> None:
         history, serving = self.folded.history, self.serving
-        before = answered_before(history, target, ref)
-        is_newest = serving is not None and (not before or is_same_version(before[-1], serving.stable))
+        lineage = answered_before(history, target, ref)
+        # What serves under a newer revision than the last that let outputs differ means what all since then mean.
+        means_it = serving is not None and serving.revision >= lineage.since
         self._job = LoadJob(
             ref,
             target.revision,
             allow_output_change=allow_output_change or may_differ(history, ref),
-            against=self.table.version(serving.stable) if serving is not None and is_newest else None,
-            before=before,
+            against=self.table.version(serving.stable) if serving is not None and means_it else None,
+            before=lineage.refs,
             is_beside_live=serving is not None,
         )
         self.table.begin(ref, revision=target.revision, at_s=self._clock.wall_s())

@@ -5,6 +5,7 @@ others.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -26,18 +27,29 @@ def may_differ(history: Sequence[Counted], ref: VersionRef) -> bool:
     return any(is_same_version(named, ref) for desired in free for named in _named(desired))
 
 
-def answered_before(history: Sequence[Counted], target: Desired, ref: VersionRef) -> tuple[VersionRef, ...]:
-    """Return the stable versions that the log named before this one, the oldest first.
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The stable versions before one, the oldest first; `since` is the revision from which on all mean the same.
 
-    They end with the revision before `target`, or with `target` itself where `ref` is no more than its canary. The list
-    begins with the newest that was let differ, and is no longer than `MOST`. A version among them that does not mean
-    the same as the one before it never answered: whoever compares passes over it.
+    A version among them that does not mean the same as the first never answered: whoever compares passes over it.
+    """
+
+    refs: tuple[VersionRef, ...]
+    since: int
+
+
+def answered_before(history: Sequence[Counted], target: Desired, ref: VersionRef) -> Lineage:
+    """Return what the log named before this version.
+
+    It ends with the revision before `target`, or with `target` itself where `ref` is no more than its canary; it begins
+    with the newest version that was let differ, and is no longer than `MOST`.
     """
     last = target.revision - (ref == target.stable)
-    stables = [one.desired.stable for one in history if one.desired.revision <= last]
-    distinct = [ref for ref, _ in groupby(stables)][-MOST:]
-    free = [place for place, ref in enumerate(distinct) if may_differ(history, ref)]
-    return tuple(distinct[free[-1] if free else 0 :])
+    earlier = [one.desired for one in history if one.desired.revision <= last]
+    firsts = [next(same) for _, same in groupby(earlier, key=lambda desired: desired.stable)][-MOST:]
+    free = [place for place, one in enumerate(firsts) if may_differ(history, one.stable)]
+    refs = tuple(one.stable for one in firsts[free[-1] if free else 0 :])
+    return Lineage(refs, firsts[free[-1]].revision if free else 0)
 
 
 def _named(desired: Desired) -> Iterator[VersionRef]:
