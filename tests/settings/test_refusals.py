@@ -136,7 +136,6 @@ def test_settings_that_do_not_go_together_are_refused(sets: list[str], sentence:
 @pytest.mark.parametrize(
     ("flag", "instead"),
     [
-        ("delivery.processing_guarantee=exactly_once_v2", "at_least_once"),
         ("model.trust_policy=signed", "digest"),
         ("web.predict=true", "false"),
     ],
