@@ -48,15 +48,8 @@ class Note:
     text: str
 
 
-LIMIT: Final = "the limit on dead letters"
-
 # A test holds this against the package: nothing there reads one of these, and everything else is read.
-LATER: Final = (
-    Note("model.trusted_keys", "signed rollouts"),
-    Note("delivery.dead_letter_limit.max_ratio", LIMIT),
-    Note("delivery.dead_letter_limit.min_records", LIMIT),
-    Note("delivery.dead_letter_limit.window_s", LIMIT),
-)
+LATER: Final = (Note("model.trusted_keys", "signed rollouts"),)
 PARTLY: Final = (
     Note("topics.retry", "`stream-infer topics create` makes the topic; the worker neither reads nor writes it"),
     Note("model.cache_directory", "compiled graphs are not kept there"),

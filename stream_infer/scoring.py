@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -27,8 +27,9 @@ from stream_infer.pipeline.commit import AtLeastOnce, Commit
 from stream_infer.pipeline.decode import KeyReader
 from stream_infer.pipeline.encode import PredictionEncoder, key_column
 from stream_infer.pipeline.ledger import Ledger
+from stream_infer.pipeline.limit import Allowed
 from stream_infer.pipeline.path import BatchPath, Limits, Steps
-from stream_infer.pipeline.ports import OutputProducer, PositionCommitter
+from stream_infer.pipeline.ports import Intake, OutputProducer, PositionCommitter
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
 from stream_infer.pipeline.run import Scorer
@@ -49,7 +50,7 @@ class Surroundings:
     inbox: told.Inbox
     producer: OutputProducer
     committer: PositionCommitter
-    give: Callable[[int, int], None]
+    intake: Intake
     clock: Clock
     metrics: Metrics
 
@@ -152,13 +153,15 @@ def _answers(settings: Settings, codec: "Codec", around: Surroundings) -> Answer
 
 
 def _limits(settings: Settings, around: Surroundings) -> Limits:
-    batching = settings.batching
+    batching, limit = settings.batching, settings.delivery.dead_letter_limit
     return Limits(
         max_batch_size=batching.max_batch_size,
         max_queue_delay_s=batching.max_queue_delay_ms / MILLISECONDS,
         max_concurrent_batches=batching.max_concurrent_batches,
         non_finite=settings.delivery.non_finite,
-        give=around.give,
+        refusals=Allowed(limit.max_ratio, limit.min_records, limit.window_s),
+        queue_limit_records=batching.queue_limit_records,
+        intake=around.intake,
     )
 
 

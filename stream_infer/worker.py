@@ -163,6 +163,8 @@ class Worker:
             reasons.append("no version of the model serves yet")
         if not self._feed.state.joined:
             reasons.append("the consumer group is not joined yet")
+        if self._scorer is not None and self._scorer.stopped:
+            reasons.append(self._scorer.stopped)
         if self._host.is_stopping():
             reasons.append("the worker is draining")
         return reasons
@@ -189,7 +191,15 @@ class Worker:
         gauge("queue_bytes", "Bytes between poll and produce.", lambda: self.credit.used_bytes)
         gauge("assigned_partitions", "Partitions this worker owns.", lambda: len(state.assigned))
         gauge("positions_lost", "Positions lost to retention since the start.", lambda: state.positions_lost)
+        gauge("held_back_records", "Records whose answers are held back, because too many are refused.", self._held)
+        gauge("stopped", "1 while nothing is scored until another revision serves.", self._is_stopped)
         gauge("ready", "1 when records are scored.", lambda: not self.unready_reasons())
+
+    def _held(self) -> int:
+        return self._scorer.held_records if self._scorer else 0
+
+    def _is_stopped(self) -> bool:
+        return bool(self._scorer and self._scorer.stopped)
 
     def _make_ready(self, stopping: Callable[[], bool]) -> None:
         """Load the model, then keep what is loaded out of the garbage collector's way."""
@@ -236,7 +246,7 @@ class Worker:
                 inbox=self.inbox,
                 producer=self._make_sink(),
                 committer=self._feed.commits,
-                give=lambda records, size_bytes: self.credit.give(records, size_bytes=size_bytes),
+                intake=self.credit,
                 clock=self.clock,
                 metrics=self.metrics,
             ),

@@ -7,6 +7,7 @@ columns     Arrow to NumPy, row by row        inputs      columns to tensors
 outputs     scores and their meaning          scored      the value that travels on, and its Arrow columns
 device      CPU, and what a device is         cuda        NVIDIA devices
 version     prepare, launch, wait, release    weights     memory that can be given back
+faults      whose fault a failed call is
 load        a folder to a version             golden      samples with expected scores
 trial       first in a child process          tried       what the child runs; watched: how it is watched
 known       what trials found out             attempts    loads that ended their process
@@ -16,6 +17,7 @@ package     a folder from an artifact
 """
 
 from stream_infer.model.device import Device, limit_threads, open_device
+from stream_infer.model.faults import DeviceLost, InferenceFailed, OutOfDeviceMemory
 from stream_infer.model.load import load_version
 from stream_infer.model.manifest import Manifest
 from stream_infer.model.memory import return_memory
@@ -23,10 +25,11 @@ from stream_infer.model.repository import VersionDirectory, find_version
 from stream_infer.model.scored import Scored
 from stream_infer.model.serving import Guard, Router, Serving, Variant
 from stream_infer.model.slot import ModelSlot
-from stream_infer.model.version import Facts, InferenceFailed, LoadedVersion, OutOfDeviceMemory, Pending, Prepared
+from stream_infer.model.version import Facts, LoadedVersion, Pending, Prepared
 
 __all__ = [
     "Device",
+    "DeviceLost",
     "Facts",
     "Guard",
     "InferenceFailed",

@@ -71,6 +71,14 @@ class CudaDevice:
         held = torch.cuda.memory_reserved(self.torch_device) - torch.cuda.memory_allocated(self.torch_device)
         return int(free + held)
 
+    def is_usable(self) -> bool:
+        """Say False after a sticky error, such as a device-side assert: every call of this process meets it again."""
+        try:
+            torch.cuda.synchronize(self.torch_device)
+        except RuntimeError:
+            return False
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class MatmulPrecision:

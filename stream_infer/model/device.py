@@ -74,6 +74,10 @@ class Device(Protocol):
         """Return how much of the device's own memory is free; None where it has none of its own."""
         ...
 
+    def is_usable(self) -> bool:
+        """Whether the device still does what it is asked, after a call failed; waits for all work given to it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Landed:
@@ -109,6 +113,10 @@ class CpuDevice:
     def free_memory_bytes(self) -> int | None:
         """Return None: host memory is not the device's own."""
         return None
+
+    def is_usable(self) -> bool:
+        """Return True: an error of a call leaves a processor as it was."""
+        return True
 
 
 def limit_threads(*, cores: int, chosen: str | None) -> int:

@@ -10,6 +10,7 @@ import torch
 from stream_infer.errors import Stop
 from stream_infer.model import golden
 from stream_infer.model.device import Call, Device
+from stream_infer.model.faults import InferenceFailed
 from stream_infer.model.files import read_verified
 from stream_infer.model.formats import Network, find_format
 from stream_infer.model.formats.network import Placement
@@ -17,7 +18,7 @@ from stream_infer.model.inputs import example_inputs
 from stream_infer.model.manifest import MANIFEST_NAME, Manifest, digest_of, parse_manifest, read_manifest_bytes
 from stream_infer.model.outputs import Activated, check_width
 from stream_infer.model.repository import VersionDirectory
-from stream_infer.model.version import WARM_CALLS, Facts, InferenceFailed, LoadedVersion, Rowbound
+from stream_infer.model.version import WARM_CALLS, Facts, LoadedVersion, Rowbound
 from stream_infer.model.weights import Weights
 
 Report = Callable[[str], None]

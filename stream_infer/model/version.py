@@ -1,6 +1,6 @@
 """One loaded version of a model: prepare columns, launch the call, wait for the scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream_infer.errors import Reject, Stop, StreamInferError
 from stream_infer.model.device import Call, Device, Flight, Landed
+from stream_infer.model.faults import DeviceLost, InferenceFailed, OutOfDeviceMemory, RowCap, is_out_of_memory
 from stream_infer.model.formats.network import cause
 from stream_infer.model.inputs import example_inputs, pad, read_inputs
 from stream_infer.model.manifest import Manifest
@@ -31,14 +32,6 @@ class Facts:
     width: int
     writes_inputs: bool
     peak_memory_bytes: int
-
-
-class InferenceFailed(StreamInferError):
-    """The model raised for a batch: a record's fault, or the model's own; a smaller batch tells which."""
-
-
-class OutOfDeviceMemory(InferenceFailed):
-    """The device's memory does not hold the batch; a smaller one may fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ class Pending:
         return self._scored is not None or self._flight.done()
 
     def result(self) -> Scored:
-        """Wait for the scores, one row for each of `Prepared.rows`; raises InferenceFailed when the call failed."""
+        """Wait for the scores, one row for each of `Prepared.rows`; raises as `LoadedVersion.launch` does."""
         if self._scored is None:
             try:
                 output = self._flight.result()
@@ -104,6 +97,7 @@ class LoadedVersion:
 
     `digest` is the SHA-256 of its manifest. `max_batch_size` is None where nothing limits it; `allowed_batch_sizes` is
     empty where every size is. `precision` is the type that floating inputs are brought to, None for the manifest's.
+    `cap` limits batches further once memory was too small for one.
     """
 
     name: str
@@ -117,6 +111,7 @@ class LoadedVersion:
     width: int = 0
     precision: torch.dtype | None = None
     writes_inputs: bool = False
+    cap: RowCap = field(default_factory=RowCap)
 
     @property
     def weight_bytes(self) -> int:
@@ -126,7 +121,7 @@ class LoadedVersion:
     @property
     def max_batch_size(self) -> int | None:
         """Most rows of one batch."""
-        return self.bound.high
+        return min((most for most in (self.bound.high, self.cap.rows) if most is not None), default=None)
 
     @property
     def allowed_batch_sizes(self) -> tuple[int, ...]:
@@ -147,7 +142,7 @@ class LoadedVersion:
         """Return the rows that fit the model's inputs, as tensors.
 
         The tensors may share memory with the columns, which must not be overwritten before the result is there.
-        Raises Stop for a field that the columns lack, ValueError for more rows than `max_batch_size`.
+        Raises Stop for a field that the columns lack, ValueError for more rows than the model takes.
         """
         inputs = read_inputs(columns, self.manifest.inputs, precision=self.precision)
         tensors = inputs.tensors
@@ -158,7 +153,8 @@ class LoadedVersion:
     def launch(self, prepared: Prepared) -> Pending:
         """Start the call on the device; on a CPU it is over when this returns.
 
-        Raises InferenceFailed, or OutOfDeviceMemory, when the model fails at once.
+        Raises InferenceFailed, or OutOfDeviceMemory, when the model fails at once, and DeviceLost when the device is
+        past helping.
         """
         return Pending(self._launch(prepared.tensors, len(prepared.rows)), rows=len(prepared.rows), version=self)
 
@@ -187,10 +183,22 @@ class LoadedVersion:
         """Give the memory back, whoever still holds this object; calls raise Stop from now on."""
         self.weights.release()
 
-    def failure(self, error: Exception, *, rows: int) -> InferenceFailed:
-        """Return the error that says what the model raised for a batch of `rows`."""
-        kind = OutOfDeviceMemory if isinstance(error, torch.OutOfMemoryError) else InferenceFailed
-        return kind(f"model {self.name} version {self.version} failed on a batch of {rows}: {cause(error)}")
+    def failure(self, error: Exception, *, rows: int) -> StreamInferError:
+        """Return the error that says what the model raised for a batch of `rows`, and whose fault it is.
+
+        Whether the device is lost is asked of the device, because the texts of such errors are many.
+        """
+        said = f"model {self.name} version {self.version} failed on a batch of {rows}: {cause(error)}"
+        if not self.device.is_usable():
+            return DeviceLost(f"{said}; the device {self.device.torch_device} fails whatever it is asked since")
+        return OutOfDeviceMemory(said) if is_out_of_memory(error) else InferenceFailed(said)
+
+    def cap_below(self, failed_rows: int) -> bool:
+        """Let no batch be larger than half of one that memory did not hold; whether that is news.
+
+        A smaller one that is padded to the same size would need as much.
+        """
+        return self.cap.lower(self.bound.padded((failed_rows + 1) // 2))
 
     def _launch(self, tensors: tuple[torch.Tensor, ...], rows: int) -> Flight:
         if self.weights.is_released:

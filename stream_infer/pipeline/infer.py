@@ -43,7 +43,8 @@ class Inferred:
     """A batch with its scores: one row of `scored` and of `columns` for each of `rows`.
 
     `scored` is None before the scores are there, and where no row has any. `given` counts the rows that the model was
-    called with, `failed` and `non_finite` those of them that it failed on and that it scored with NaN or infinity.
+    called with, `failed` and `non_finite` those of them that it failed on and that it scored with NaN or infinity;
+    `refused` are those of them that are in `rejects` for it.
     """
 
     records: Records
@@ -56,6 +57,7 @@ class Inferred:
     given: int = 0
     failed: int = 0
     non_finite: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ def _start(prepared: Prepared, version: LoadedVersion) -> Pending | None:
 def collect(launched: Launched, *, non_finite: str | None) -> Inferred:
     """Wait for the scores, isolate records that the model fails on, and apply the policy for non-finite scores.
 
-    `non_finite` is dead_letter, pass, or None for null. Raises `ModelBroken` when the model itself is broken.
+    `non_finite` is dead_letter, pass, or None for null. Raises `ModelBroken` when the model fails on zeros too, and
+    `DeviceLost` when the device is past helping.
     """
     inferred = _with_scores(launched)
     scored = inferred.scored
@@ -112,6 +115,7 @@ def collect(launched: Launched, *, non_finite: str | None) -> Inferred:
         return replace(inferred, scored=scored.without(~finite))
     rows = inferred.rows[~finite].tolist()
     rejects = tuple(Reject(row, Stage.INFER, Reason.NON_FINITE, NON_FINITE) for row in rows)
+    inferred = replace(inferred, refused=inferred.refused + len(rejects))
     return _keep(inferred, np.flatnonzero(finite), scored=scored.take(finite), rejects=rejects)
 
 
@@ -126,7 +130,7 @@ def _with_scores(launched: Launched) -> Inferred:
         log.warning("%s", error)
     isolated = isolate(batch.columns, batch.served.version)
     rejects = tuple(reject.at(int(batch.rows[reject.row])) for reject in isolated.rejects)
-    batch = replace(batch, failed=len(rejects))
+    batch = replace(batch, failed=len(rejects), refused=len(rejects))
     return _keep(batch, isolated.rows, scored=isolated.scored, rejects=rejects)
 
 

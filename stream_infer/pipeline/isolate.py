@@ -1,5 +1,6 @@
 """Isolate: when a model call fails, find the records at fault, so that their batch-mates are answered."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_infer.errors import Reason, Reject, Stage, Stop
-from stream_infer.model import InferenceFailed, LoadedVersion, Scored
+from stream_infer.model import InferenceFailed, LoadedVersion, OutOfDeviceMemory, Scored
+
+log = logging.getLogger(__name__)
 
 
 class ModelBroken(Stop):
-    """The model answers for no record of a batch, so that it is not the records that are at fault."""
+    """The model answers for no record of a batch, and not for zeros: it is not the records that are at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,8 @@ class Isolated:
 def isolate(columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
     """Score a batch that failed whole in halves, and those in halves, down to single records.
 
-    Raises `ModelBroken` when no record of the batch can be scored and the model also fails on zeros, or the batch had
-    several: then it is the model that is broken, and a broken model must not dead-letter a topic.
+    Where memory was too small, later batches of this version are no larger than what fits. Raises `ModelBroken` when no
+    record of the batch can be scored and the model also fails on zeros.
     """
     kept: list[NDArray[np.int64]] = []
     parts: list[Scored] = []
@@ -41,6 +44,8 @@ def isolate(columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
             parts.append(version.launch(version.prepare(columns.slice(start, stop - start))).result())
             kept.append(np.arange(start, stop))
         except InferenceFailed as error:
+            if isinstance(error, OutOfDeviceMemory) and version.cap_below(stop - start):
+                log.warning("memory does not hold the batch, at most %d from now on: %s", version.max_batch_size, error)
             if stop - start == 1:
                 rejects.append(Reject(start, Stage.INFER, Reason.MODEL_ERROR, str(error)))
             else:
@@ -54,12 +59,9 @@ def isolate(columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
 def _stop_if_broken(version: LoadedVersion, rejects: list[Reject]) -> None:
     try:
         version.warm(1)
-        broken = len(rejects) > 1
-    except InferenceFailed:
-        broken = True
-    if broken:
-        message = f"no record of a batch of {len(rejects)} could be scored, so none was committed: {rejects[0].message}"
-        raise ModelBroken(message)
+    except InferenceFailed as error:
+        message = f"no record of a batch of {len(rejects)} could be scored, nor zeros: {rejects[0].message}"
+        raise ModelBroken(message) from error
 
 
 def _join(parts: list[Scored]) -> Scored | None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from stream_infer.model import LoadedVersion
 from stream_infer.model.serving import Serving, Variant
 from stream_infer.pipeline.batch import Batcher, Trigger
 from stream_infer.pipeline.commit import NEVER
@@ -29,10 +30,19 @@ class Dealt:
 class _Lane:
     """The rows that wait for one variant, at most `max_batch_size` of which go together."""
 
-    def __init__(self, variant: Variant, *, max_batch_size: int, max_queue_delay_s: float) -> None:
+    def __init__(
+        self, variant: Variant, version: LoadedVersion, *, max_batch_size: int, max_queue_delay_s: float
+    ) -> None:
         self.variant = variant
-        self.max_batch_size = max_batch_size
+        self._version = version
+        self._max_batch_size = max_batch_size
         self.batcher = Batcher(max_queue_delay_s=max_queue_delay_s)
+
+    @property
+    def max_batch_size(self) -> int:
+        """Most rows of a batch; a version may lower that while it serves, when memory turns out to be too small."""
+        most = self._version.max_batch_size
+        return self._max_batch_size if most is None else min(self._max_batch_size, most)
 
     def due_s(self) -> float:
         """Return the monotonic time from which a batch can be cut."""
@@ -107,11 +117,7 @@ class Lanes:
 
     def _lanes_for(self, serving: Serving) -> list[_Lane]:
         return [
-            _Lane(
-                variant,
-                max_batch_size=min(self._max_batch_size, version.max_batch_size or self._max_batch_size),
-                max_queue_delay_s=self._max_queue_delay_s,
-            )
+            _Lane(variant, version, max_batch_size=self._max_batch_size, max_queue_delay_s=self._max_queue_delay_s)
             for variant, version in zip(Variant, serving.versions, strict=False)
         ]
 

@@ -16,13 +16,16 @@ from stream_infer.model import LoadedVersion, ModelSlot
 from stream_infer.model.serving import Guard, Serving, Variant
 from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.calls import CallWatch
-from stream_infer.pipeline.commit import Commit
+from stream_infer.pipeline.commit import NEVER, Commit
 from stream_infer.pipeline.decode import BatchDecoder, KeyReader, decode
 from stream_infer.pipeline.held import Held
 from stream_infer.pipeline.infer import Inferred, Launched, Served, abandon, collect, launch
 from stream_infer.pipeline.isolate import ModelBroken
 from stream_infer.pipeline.lanes import Dealt, Lanes
 from stream_infer.pipeline.ledger import Ledger
+from stream_infer.pipeline.limit import Allowed, RefusalLimit
+from stream_infer.pipeline.outlet import Outlet
+from stream_infer.pipeline.ports import Intake
 from stream_infer.records import Partition, Records
 
 log = logging.getLogger(__name__)
@@ -45,17 +48,19 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Settings of the path. `give` returns credit: records and bytes that left the worker."""
+    """Settings of the path, and the back-pressure that they work through."""
 
     max_batch_size: int
     max_queue_delay_s: float
     max_concurrent_batches: int
     non_finite: str | None
-    give: Callable[[int, int], None]
+    refusals: Allowed
+    queue_limit_records: int
+    intake: Intake
 
 
 class BatchPath:
-    """Batches on their way. Every method runs on the compute thread."""
+    """Batches on their way, which leave through `outlet`. Every method runs on the compute thread."""
 
     def __init__(self, steps: Steps, *, ledger: Ledger, limits: Limits, clock: Clock, metrics: Metrics) -> None:
         self._steps = steps
@@ -70,6 +75,13 @@ class BatchPath:
         )
         self._in_flight: deque[Launched] = deque()
         self._held = Held()
+        self.outlet = Outlet(
+            steps.answers,
+            limit=RefusalLimit(limits.refusals),
+            most_records=limits.queue_limit_records,
+            clock=clock,
+            sent=self._note_sent,
+        )
         self._live_rows = limits.max_batch_size
         self.watch = CallWatch(clock)
 
@@ -85,19 +97,32 @@ class BatchPath:
 
     def due_s(self) -> float:
         """Return the monotonic time from which there is a batch to launch."""
-        return self._held.due_s() if self._held else self._lanes.due_s()
+        if self.outlet.stopped:
+            return NEVER
+        return min(self.outlet.due_s(), self._held.due_s() if self._held else self._lanes.due_s())
 
     def warm_sizes(self, version: LoadedVersion) -> Sequence[int]:
         """Return the sizes at which a version will be called, and see that what it reads is decoded from now on."""
         self._decoder = self._steps.decoder_for([version])
         return version.warm_sizes(self._limits.max_batch_size, self._live_rows)
 
-    def serve(self, serving: Serving, *, returned: Sequence[Records] = ()) -> None:
-        """Let something else score from the next batch on; `returned` are batches to be scored again."""
+    def serve(self, serving: Serving) -> None:
+        """Let something else score from the next batch on, and what is held back as well."""
+        self._serve(serving)
+        self.outlet.resume()
+        self._limits.intake.open()
+
+    def _serve(self, serving: Serving, *, returned: Sequence[Records] = ()) -> None:
+        """Deal for something else; `returned` are batches to be scored again."""
         self._decoder = self._steps.decoder_for(serving.versions)
         self._slot.swap(serving)
+        self.take_back(returned)
+
+    def take_back(self, returned: Sequence[Records] = ()) -> None:
+        """Let everything be dealt and scored anew that is held, for whatever reason, and what is `returned`."""
         held = self._held.take()
-        self._lanes.serve(serving, returned=[*returned, *([held.records] if held else [])])
+        held_records = [held.records] if held else []
+        self._lanes.serve(self._slot.serving, returned=[*self.outlet.take_back(), *returned, *held_records])
 
     def uses(self, version: LoadedVersion) -> bool:
         """Whether a version serves, or something still holds on to it."""
@@ -117,12 +142,17 @@ class BatchPath:
         if len(valid) == len(records.runs):
             return records
         kept = records.choose(valid)
-        self._limits.give(len(records) - len(kept), records.size_bytes - kept.size_bytes)
+        self._limits.intake.give(len(records) - len(kept), size_bytes=records.size_bytes - kept.size_bytes)
         return kept
 
     def advance(self, *, drain: bool) -> bool:
         """Move one batch on; False when there was nothing to move."""
+        if self.outlet.stopped:
+            return False
         now_s = self._clock.monotonic_s()
+        if now_s >= self.outlet.due_s():
+            self.outlet.look()
+            self._end_if_stopped()
         dealt = self._next(now_s, drain=drain)
         if dealt is not None:
             self._launch(dealt, now_s)
@@ -178,24 +208,53 @@ class BatchPath:
             abandon(self._in_flight.popleft())
         held = self._held.take()
         dropped += [held.records] if held else []
+        dropped += self.outlet.take_back()
         for records in (*dropped, *self._lanes.take_all()):
-            self._limits.give(len(records), records.size_bytes)
+            self._limits.intake.give(len(records), size_bytes=records.size_bytes)
 
     def _finish(self, launched: Launched) -> None:
+        is_canary = launched.batch.served.variant is Variant.CANARY
         try:
             with self._metrics.stage("infer"), self.watch.calling():
                 inferred = collect(launched, non_finite=self._limits.non_finite)
         except ModelBroken as reason:
-            if launched.batch.served.variant is Variant.STABLE:
-                raise
-            self._give_back(launched, reason)
+            if is_canary:
+                self._give_back(launched, str(reason))
+            else:
+                self._stop(str(reason), returned=self._recall(launched))
             return
-        self._limits.give(len(inferred.records), inferred.records.size_bytes)
-        self._steps.answers.send(inferred)
+        if is_canary and inferred.failed == inferred.given > 1:
+            self._give_back(launched, f"no record of a batch of {inferred.given} could be scored")
+            return
+        self.outlet.put(inferred)
+        self._end_if_stopped()
+        if is_canary and not self.outlet.stopped:
+            self._judge(inferred)
+
+    def _end_if_stopped(self) -> None:
+        if self.outlet.stopped:
+            self._stop(self.outlet.stopped, returned=self._recall())
+
+    def _note_sent(self, inferred: Inferred) -> None:
+        """Note that the answers of a batch are with the producer."""
+        self._limits.intake.give(len(inferred.records), size_bytes=inferred.records.size_bytes)
         self._ledger.finish(inferred.records)
         self._steps.commit.note_progress(self._clock.monotonic_s(), call_s=self.watch.take_longest_s())
-        if inferred.served.variant is Variant.CANARY:
-            self._judge(inferred)
+
+    def _stop(self, reason: str, *, returned: Sequence[Records]) -> None:
+        """Score nothing until something else serves; what was not answered is scored then."""
+        if not self.outlet.stopped:
+            self.outlet.stop(reason)
+        self._limits.intake.close()
+        self.take_back(returned)
+
+    def _recall(self, *launched: Launched) -> list[Records]:
+        """Give up the calls under way; return what they were for, behind what was `launched` before them."""
+        batches = [each.batch.records for each in (*launched, *self._in_flight)]
+        while self._in_flight:
+            with self.watch.calling():
+                abandon(self._in_flight.popleft())
+        return batches
 
     def _judge(self, inferred: Inferred) -> None:
         """Tell the canary's guard of a batch, and stop the canary when the guard says so."""
@@ -211,17 +270,14 @@ class BatchPath:
         serving = self._slot.serving
         return serving.guard if serving.canary is served.version else None
 
-    def _give_back(self, launched: Launched, reason: ModelBroken) -> None:
+    def _give_back(self, launched: Launched, reason: str) -> None:
         """Let stable score what the canary cannot, and everything behind it, so that the order of each key is kept."""
-        batches = [launched.batch, *(each.batch for each in self._in_flight)]
-        while self._in_flight:
-            with self.watch.calling():
-                abandon(self._in_flight.popleft())
+        batches = self._recall(launched)
         served, failed = launched.batch.served, launched.batch.given
         guard = self._guard(served)
         if guard and not guard.note(self._clock.monotonic_s(), records=failed, errors=failed, non_finite=0):
-            guard.fail(str(reason))
-        self._stop_canary(served, str(reason), returned=[batch.records for batch in batches])
+            guard.fail(reason)
+        self._stop_canary(served, reason, returned=batches)
 
     def _stop_canary(self, served: Served, reason: str, *, returned: Sequence[Records] = ()) -> None:
         """Let stable alone serve, under the same revision; where the canary has gone already, deal `returned`."""
@@ -229,4 +285,4 @@ class BatchPath:
         if serving.canary is served.version:
             log.error("canary %s is stopped, stable scores its share: %s", served.version.version, reason)
             serving = serving.stable_alone()
-        self.serve(serving, returned=returned)
+        self._serve(serving, returned=returned)

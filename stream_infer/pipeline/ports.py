@@ -34,6 +34,22 @@ class Unsent:
     message: str
 
 
+class Intake(Protocol):
+    """How much may come in: counted by the consumer thread, given back by the compute thread."""
+
+    def give(self, records: int, *, size_bytes: int) -> None:
+        """Count what left the worker."""
+        ...
+
+    def close(self) -> None:
+        """Let nothing come in any more."""
+        ...
+
+    def open(self) -> None:
+        """Let records come in again."""
+        ...
+
+
 class OutputProducer(Protocol):
     """Where predictions and dead letters go. Used by the compute thread alone."""
 

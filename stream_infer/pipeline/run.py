@@ -41,6 +41,16 @@ class Scorer:
         """Monotonic time at which a model call began that is not over, None between calls; any thread may read it."""
         return self._path.watch.calling_since_s
 
+    @property
+    def stopped(self) -> str | None:
+        """Why nothing is scored until something else serves; None while records are. Any thread may read it."""
+        return self._path.outlet.stopped
+
+    @property
+    def held_records(self) -> int:
+        """Records whose answers are held back. Any thread may read it."""
+        return self._path.outlet.held_records
+
     def turn(self) -> None:
         """Hear everything that was told, then move at most one batch on, then commit when it is due.
 
@@ -127,6 +137,7 @@ class Scorer:
                 self._begin(assigned)
             case told.Forget(sources):
                 self._ledger.forget(sources)
+                self._path.take_back()
                 self._commit.lose()
             case told.Member(membership):
                 self._commit.hear_membership(membership, now_s=self._clock.monotonic_s())
@@ -171,6 +182,7 @@ class Scorer:
         except Undone as reason:
             self._start_over(reason)
         self._ledger.forget(request.sources)
+        self._path.take_back()
         told.reply(request.answer, positions)
 
     def _drain(self, request: told.Drain) -> None:

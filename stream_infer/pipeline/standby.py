@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stream_infer.errors import StreamInferError
-from stream_infer.model import LoadedVersion
+from stream_infer.model import DeviceLost, LoadedVersion
 from stream_infer.pipeline import inbox as told
 from stream_infer.pipeline.calls import CallWatch
 from stream_infer.pipeline.commit import NEVER
@@ -62,6 +62,8 @@ class Standby:
             if warming.sizes:
                 with self._watch.calling():
                     warming.version.warm(warming.sizes.popleft())
+        except DeviceLost:
+            raise
         except StreamInferError as error:
             self._warming.popleft()
             told.refuse(warming.answer, error)

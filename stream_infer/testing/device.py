@@ -54,6 +54,7 @@ class LaterDevice:
     def __init__(self, *, free_bytes: int = 1 << 30) -> None:
         self.torch_device = torch.device("cpu")
         self.free_bytes = free_bytes
+        self.is_lost = False
         self.log: list[str] = []
         self._copies: deque[Callable[[], None]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
@@ -105,6 +106,10 @@ class LaterDevice:
     def free_memory_bytes(self) -> int:
         """Return what the test says is free."""
         return self.free_bytes
+
+    def is_usable(self) -> bool:
+        """Return what the test says: False from a sticky error on."""
+        return not self.is_lost
 
     def work(self) -> None:
         """Run one queued piece of work: copies first, as a copy stream overtakes the calls."""

@@ -22,6 +22,7 @@ class Credit:
         self._records = 0
         self._bytes = 0
         self._polls = 0
+        self._is_open = True
         self._changed = threading.Condition()
 
     @property
@@ -52,6 +53,17 @@ class Credit:
             self._bytes -= size_bytes
             self._changed.notify_all()
 
+    def close(self) -> None:
+        """Let nothing be taken, whatever room there is."""
+        with self._changed:
+            self._is_open = False
+
+    def open(self) -> None:
+        """Let records be taken again, and wake a waiting consumer thread."""
+        with self._changed:
+            self._is_open = True
+            self._changed.notify_all()
+
     def take_poll(self) -> None:
         """Count a poll handed to the event loop."""
         with self._changed:
@@ -78,7 +90,7 @@ class Credit:
             )
 
     def _room(self) -> int:
-        if self._bytes >= self._limit_bytes or self._polls >= POLLS_IN_FLIGHT:
+        if not self._is_open or self._bytes >= self._limit_bytes or self._polls >= POLLS_IN_FLIGHT:
             return 0
         free = self._limit_records - self._records
         return free if free >= self._limit_records * POLL_FRACTION else 0

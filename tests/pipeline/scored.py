@@ -20,6 +20,7 @@ from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.commit import AtLeastOnce
 from stream_infer.pipeline.decode import BatchDecoder, DecodedColumns
 from stream_infer.pipeline.ledger import Ledger
+from stream_infer.pipeline.limit import Allowed
 from stream_infer.pipeline.path import BatchPath, Limits, Steps
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
@@ -36,6 +37,8 @@ TOPIC = "events"
 KNOWN = 10
 TIMEOUT_S = 10.0
 """After which the broker would end a transaction."""
+ALLOWED = Allowed(max_ratio=0.5, min_records=40, window_s=60.0)
+QUEUE_LIMIT = 200
 
 
 class Lookup(nn.Module):
@@ -85,6 +88,24 @@ class Committed:
 
 
 @dataclass(slots=True)
+class Intake:
+    """What was given back, records and bytes, and whether anything may come in."""
+
+    given: list[int] = field(default_factory=lambda: [0, 0])
+    is_open: bool = True
+
+    def give(self, records: int, *, size_bytes: int) -> None:
+        self.given[0] += records
+        self.given[1] += size_bytes
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def open(self) -> None:
+        self.is_open = True
+
+
+@dataclass(slots=True)
 class AwayAtFirst:
     """A decoder whose registry is away for the first `refusals` batches."""
 
@@ -109,6 +130,7 @@ class Ground:
         non_finite: str | None = "dead_letter",
         max_concurrent_batches: int = 2,
         exactly_once: bool = False,
+        refusals: Allowed = ALLOWED,
     ) -> None:
         settings = load_settings(None, ["topics.input=events", "batching.max_queue_delay_ms=5"], {})
         self.clock = HandClock(now_s=100.0)
@@ -117,7 +139,7 @@ class Ground:
         self.producer = self.transactions if exactly_once else FakeProducer(topics)
         self.committed = Committed(self.producer)
         self.inbox = told.Inbox()
-        self.given = [0, 0]
+        self.intake = Intake()
         self.refused_versions: set[str] = set()
         self.schema = load_schema(settings.schemas.input)
         version = model if isinstance(model, LoadedVersion) else load(model, batch_size=max_batch_size)
@@ -139,7 +161,15 @@ class Ground:
             ),
             commit=self._commit(metrics) if exactly_once else self._plain_commit(),
         )
-        limits = Limits(max_batch_size, 0.005, max_concurrent_batches, non_finite, self.give)
+        limits = Limits(
+            max_batch_size=max_batch_size,
+            max_queue_delay_s=0.005,
+            max_concurrent_batches=max_concurrent_batches,
+            non_finite=non_finite,
+            refusals=refusals,
+            queue_limit_records=QUEUE_LIMIT,
+            intake=self.intake,
+        )
         path = BatchPath(steps, ledger=ledger, limits=limits, clock=self.clock, metrics=metrics)
         self.scorer = Scorer(path, ledger=ledger, inbox=self.inbox, commit=steps.commit, clock=self.clock)
         self._sequence = 0
@@ -158,10 +188,6 @@ class Ground:
             clock=self.clock,
             metrics=metrics,
         )
-
-    def give(self, records: int, size_bytes: int) -> None:
-        self.given[0] += records
-        self.given[1] += size_bytes
 
     def decoder_for(self, versions: Sequence[LoadedVersion]) -> BatchDecoder:
         if any(version.version in self.refused_versions for version in versions):

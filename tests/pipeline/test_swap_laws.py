@@ -217,4 +217,4 @@ def test_all_credit_comes_back_whatever_is_served(loaded: LoadedVersion, steps: 
         polled += step.rows if isinstance(step, Poll) else 0
         world.do(step)
     world.finish()
-    assert world.ground.given[0] == polled
+    assert world.ground.intake.given[0] == polled

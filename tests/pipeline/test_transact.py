@@ -70,7 +70,7 @@ def test_after_a_rollback_everything_is_dropped_until_the_rewind_and_then_scored
     commit(ground)
     assert len(ground.predictions()) == 2
     assert ground.transactions.committed == {FIRST: 2}
-    assert ground.given[0] == 7
+    assert ground.intake.given[0] == 7
 
 
 @pytest.mark.parametrize("fate", [Fate.UNKNOWN_DONE, Fate.UNKNOWN_ROLLED_BACK])

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from stream_infer.errors import Stop
-from stream_infer.model import LoadedVersion
+from stream_infer.model import InferenceFailed, LoadedVersion
 from stream_infer.model.lifecycle import State
 from stream_infer.model.serving import Serving
-from stream_infer.model.version import InferenceFailed
 from stream_infer.rollout.fold import Entry
 from stream_infer.rollout.follow import Follower
 from stream_infer.rollout.ports import Loaded, LoadEvent, LoadFailed, LoadJob, Origins, Stage

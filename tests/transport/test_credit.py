@@ -46,3 +46,14 @@ def test_polling_goes_on_after_a_long_stop_only_below_half_of_the_limit() -> Non
     assert not credit.is_low()
     credit.give(10, size_bytes=0)
     assert credit.is_low()
+
+
+def test_while_it_is_closed_nothing_may_be_taken_whatever_room_there_is() -> None:
+    credit = Credit(records=100, size_bytes=1000)
+    credit.close()
+    assert credit.room_records() == 0
+    assert not credit.is_low()
+    assert not credit.wait_for_room(0.0)
+    credit.open()
+    assert credit.room_records() == 100
+    assert credit.is_low()

@@ -1,0 +1,112 @@
+"""Outlet: answers leave the worker here, in order, unless so much is refused that they are held back."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from stream_infer.clock import Clock
+from stream_infer.pipeline.answer import Answered, Answers
+from stream_infer.pipeline.commit import NEVER
+from stream_infer.pipeline.infer import Inferred
+from stream_infer.pipeline.limit import BUCKETS, Fate, RefusalLimit, Tally
+from stream_infer.records import Records
+
+log = logging.getLogger(__name__)
+
+FULL: Final = 0.5
+"""Share of `batching.queue_limit_records` that may be held back: from there on the queue runs dry or full."""
+
+
+class Outlet:
+    """Sends answers, or holds them back. Used by the compute thread alone; any may read `stopped` and `held_records`.
+
+    `sent` is told of each batch that has left. `stopped` says why nothing leaves until something else serves, None
+    otherwise; then nothing is held here: what was is with whoever asked `take_back`.
+    """
+
+    def __init__(
+        self,
+        answers: Answers,
+        *,
+        limit: RefusalLimit,
+        most_records: int,
+        clock: Clock,
+        sent: Callable[[Inferred], None],
+    ) -> None:
+        self._answers = answers
+        self._limit = limit
+        self._most_records = max(1, int(most_records * FULL))
+        self._clock = clock
+        self._sent = sent
+        self._held: deque[Answered] = deque()
+        self._tally = Tally()
+        self._since_s = self._look_s = 0.0
+        self._said = False
+        self.stopped: str | None = None
+
+    @property
+    def held_records(self) -> int:
+        """Records whose answers are held back."""
+        return self._tally.records
+
+    def due_s(self) -> float:
+        """Return the monotonic time at which to look again; `NEVER` when nothing is held."""
+        return self._look_s if self._held else NEVER
+
+    def put(self, inferred: Inferred) -> None:
+        """Take the answers of a batch, and send everything that may go."""
+        answered = self._answers.encode(inferred)
+        self._limit.note_model(scored=inferred.given - inferred.refused, failed=inferred.refused)
+        if not self._held:
+            self._since_s = self._clock.monotonic_s()
+        self._held.append(answered)
+        self._tally += answered.tally
+        self.look()
+
+    def look(self) -> None:
+        """Judge again what is held."""
+        now_s = self._clock.monotonic_s()
+        is_full = self._tally.records >= self._most_records
+        match self._limit.judge(now_s, self._tally, since_s=self._since_s, is_full=is_full):
+            case Fate.SEND:
+                self._send()
+            case Fate.HOLD:
+                self._hold(now_s)
+            case Fate.STOP:
+                self.stop(self._limit.describe(self._tally))
+
+    def stop(self, reason: str) -> None:
+        """Let nothing leave until something else serves."""
+        self.stopped = reason
+        log.error("nothing is scored until another revision serves or the worker is started again: %s", reason)
+
+    def resume(self) -> None:
+        """Forget what was refused: something else serves."""
+        self._limit.clear()
+        self.stopped = None
+
+    def take_back(self) -> list[Records]:
+        """Take out what is held, to be scored again: nothing of it was sent."""
+        held = [answered.inferred.records for answered in self._held]
+        self._held.clear()
+        self._tally = Tally()
+        self._said = False
+        return held
+
+    def _hold(self, now_s: float) -> None:
+        self._look_s = now_s + self._limit.allowed.window_s / BUCKETS
+        if not self._said:
+            self._said = True
+            log.warning("answers are held back, and with them their positions: %s", self._limit.describe(self._tally))
+
+    def _send(self) -> None:
+        if self._said:
+            log.info("answers of %d records are held back no longer", self._tally.records)
+        self._said = False
+        self._limit.note_sent(self._clock.monotonic_s(), self._tally)
+        self._tally = Tally()
+        while self._held:
+            answered = self._held.popleft()
+            self._answers.send(answered)
+            self._sent(answered.inferred)
