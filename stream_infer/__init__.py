@@ -11,7 +11,7 @@ The folder reads as the path of the data; imports point from the end of this lis
 
     avro/         bytes to columns and back: framing, schemas, a fast decoder and the reference
     model/        one model version's life: manifest, repository, load, run
-    pipeline/     the data's path, a file a step: decode, batch, infer, encode, produce, commit, reject
+    pipeline/     the data's path, a file a step: decode, batch, infer, encode, reject, produce, commit
     rollout/      which version should serve: control records, what to do about them, canaries, an operator's words
     transport/    bytes from Kafka and to it: the Faust plug-in, the consumer thread, rebalances
     web/          probes and the metrics page

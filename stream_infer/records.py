@@ -26,6 +26,13 @@ class Partition(NamedTuple):
         return f"{self.topic}[{self.partition}]"
 
 
+class Place(NamedTuple):
+    """Where one record lies."""
+
+    source: Partition
+    offset: int
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Rows `start` to `stop - 1` of a batch, all from one partition, offsets ascending.
@@ -80,7 +87,7 @@ class Records:
 
     `offsets` is int64; `timestamps_ms` are Kafka record timestamps in milliseconds since the epoch, -1 where the
     record has none; `headers` is None when no row has any. `arrived_s` is the monotonic time at which the oldest row
-    reached this process.
+    reached this process. `origins` is None when every row is its own, and holds None for single rows that are.
     """
 
     runs: tuple[Run, ...]
@@ -90,6 +97,7 @@ class Records:
     values: list[bytes | None]
     headers: list[Headers | None] | None
     arrived_s: float
+    origins: list[Place | None] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -111,6 +119,7 @@ class Records:
             values=self.values[start:stop],
             headers=self.headers[start:stop] if self.headers else None,
             arrived_s=self.arrived_s,
+            origins=self.origins[start:stop] if self.origins else None,
         )
 
     def choose(self, runs: Sequence[Run]) -> "Records":
@@ -124,6 +133,7 @@ class Records:
             values=[self.values[row] for row in rows],
             headers=[self.headers[row] for row in rows] if self.headers else None,
             arrived_s=self.arrived_s,
+            origins=[self.origins[row] for row in rows] if self.origins else None,
         )
 
     def take(self, rows: NDArray[np.intp]) -> "Records":
@@ -141,16 +151,22 @@ class Records:
             values=[self.values[row] for row in chosen],
             headers=[self.headers[row] for row in chosen] if self.headers else None,
             arrived_s=self.arrived_s,
+            origins=[self.origins[row] for row in chosen] if self.origins else None,
         )
 
     def run_numbers(self) -> NDArray[np.intp]:
         """Return for each row the index of its run in `runs`."""
         return np.repeat(np.arange(len(self.runs)), np.array([len(run) for run in self.runs], dtype=np.intp))
 
-    def position(self, row: int) -> tuple[Partition, int]:
-        """Return the partition and the offset of one row."""
+    def position(self, row: int) -> Place:
+        """Return where one row was read."""
         run = next(run for run in self.runs if run.start <= row < run.stop)
-        return run.source, int(self.offsets[row])
+        return Place(run.source, int(self.offsets[row]))
+
+    def origin(self, row: int) -> Place:
+        """Return whose answer the answer of one row is."""
+        origin = self.origins[row] if self.origins else None
+        return origin or self.position(row)
 
 
 def _header_bytes(headers: Headers) -> int:
@@ -167,8 +183,9 @@ def concat(parts: Sequence[Records]) -> Records:
         timestamps_ms=_chain(part.timestamps_ms for part in parts),
         keys=_chain(part.keys for part in parts),
         values=_chain(part.values for part in parts),
-        headers=_concat_headers(parts),
+        headers=_concat(parts, [part.headers for part in parts]),
         arrived_s=min(part.arrived_s for part in parts),
+        origins=_concat(parts, [part.origins for part in parts]),
     )
 
 
@@ -197,10 +214,11 @@ def _shifted_runs(parts: Sequence[Records]) -> Iterator[Run]:
         base += len(part)
 
 
-def _concat_headers(parts: Sequence[Records]) -> list[Headers | None] | None:
-    if all(part.headers is None for part in parts):
+def _concat(parts: Sequence[Records], columns: Sequence[list[T | None] | None]) -> list[T | None] | None:
+    """Return a column that some parts may lack, None when all do."""
+    if all(column is None for column in columns):
         return None
-    return _chain(part.headers or [None] * len(part) for part in parts)
+    return _chain(column or [None] * len(part) for part, column in zip(parts, columns, strict=True))
 
 
 def _chain(lists: Iterable[list[T]]) -> list[T]:

@@ -161,6 +161,7 @@ def _limits(settings: Settings, around: Surroundings) -> Limits:
         non_finite=settings.delivery.non_finite,
         refusals=Allowed(limit.max_ratio, limit.min_records, limit.window_s),
         queue_limit_records=batching.queue_limit_records,
+        retry_topic=settings.topics.retry,
         intake=around.intake,
     )
 

@@ -36,7 +36,7 @@ from stream_infer.transport.credit import Credit
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.link import Link
 from stream_infer.transport.sink import Sink
-from stream_infer.transport.topics import admin_for, check_topics, smallest_message_limit
+from stream_infer.transport.topics import admin_for, check_topics, note_retry_topic, smallest_message_limit
 from stream_infer.transport.transaction import TransactionalSink
 
 log = logging.getLogger(__name__)
@@ -102,13 +102,15 @@ class Worker:
             admin, topics = admin_for(self.settings), self.settings.topics
             check_topics(admin, self.settings)
             check_control_topic(admin, self.settings)
+            note_retry_topic(admin, self.settings)
             self._message_limit = smallest_message_limit(admin, [topics.output, topics.dead_letter])
             self._checked = True
 
     def link(self) -> Link:
         """Return what the transport needs to know of this worker."""
         return Link(
-            input_topics=frozenset(self.settings.topics.input),
+            input_topics=tuple(self.settings.topics.input),
+            retry_topic=self.settings.topics.retry,
             feed=self._feed,
             producer_properties=producer_config(self.settings),
             shutdown_timeout_s=self.settings.delivery.shutdown_timeout_s,
@@ -178,6 +180,7 @@ class Worker:
         return Feed(
             properties=consumer_config(self.settings),
             reset=self.settings.kafka.auto_offset_reset,
+            read_whole=frozenset({self.settings.topics.retry}),
             credit=self.credit,
             inbox=self.inbox,
             clock=self.clock,

@@ -6,6 +6,7 @@ check, align, build, rows                the reference decoder: fastavro, record
 columns, vet, match, resolve, arrow      the fast decoder: pyruhvro over a batch
 samples, agreement, writer               which of the two serves a writer schema
 decoder, keys, lower, encoder            what the pipeline calls
+partial                                  what a person is shown of a record that does not decode
 """
 
 from stream_infer.avro.arrow import column, path_type

@@ -28,7 +28,7 @@ _SHORT_INT_BYTES: Final = 4
 
 def checker(writer: AvroType) -> Callable[[bytes], None]:
     """Return a function that raises `Refusal` unless bytes are exactly one value of the writer's type."""
-    walk = _walk(writer, ROOT)
+    walk = walker(writer, ROOT)
 
     def check(body: bytes) -> None:
         end = walk(body, 0)
@@ -41,7 +41,8 @@ def checker(writer: AvroType) -> Callable[[bytes], None]:
     return check
 
 
-def _walk(avro_type: AvroType, path: str) -> Walk:  # noqa: PLR0911 -- a return for each Avro type
+def walker(avro_type: AvroType, path: str) -> Walk:  # noqa: PLR0911 -- a return for each Avro type
+    """Return the walk over one value of a type; `path` names it in refusals."""
     match avro_type:
         case Primitive():
             return _primitive(avro_type, path)
@@ -52,12 +53,12 @@ def _walk(avro_type: AvroType, path: str) -> Walk:  # noqa: PLR0911 -- a return 
         case ArrayOf():
             return _blocks(_items(avro_type.items, path), path, smallest=min_size_bytes(avro_type.items))
         case MapOf():
-            entry = _pair(_walk(avro_type.values, path), path)
+            entry = _pair(walker(avro_type.values, path), path)
             return _blocks(_each(entry), path, smallest=1 + min_size_bytes(avro_type.values))
         case UnionOf():
-            return _union([_walk(each, path) for each in avro_type.branches], path)
+            return _union([walker(each, path) for each in avro_type.branches], path)
         case Record():
-            return _record([_walk(each.type, _join(path, each.name)) for each in avro_type.fields])
+            return _record([walker(each.type, _join(path, each.name)) for each in avro_type.fields])
 
 
 def _primitive(avro_type: Primitive, path: str) -> Walk:  # noqa: PLR0911 -- a return for each Avro type
@@ -201,7 +202,7 @@ def _items(item: AvroType, path: str) -> Items:
         case Primitive(kind="int" | "long" as kind):
             return lambda body, at, size: _varints(body, at, size, path, _int(path) if kind == "int" else None)
         case _:
-            return _each(_walk(item, path))
+            return _each(walker(item, path))
 
 
 def _each(walk: Walk) -> Items:

@@ -26,6 +26,7 @@ COMMANDS: Final = (
     Entry("consume", "Read Avro records as JSON lines.", "stream_infer.cli.consume:consume"),
     Entry("model", "Package, check and list model versions.", "stream_infer.cli.model:app"),
     Entry("rollout", "Roll versions, and see which serve.", "stream_infer.cli.rollout:app"),
+    Entry("dlq", "Look into the dead letters, and send them back.", "stream_infer.cli.dlq:app"),
     Entry("compare", "See how two topics of predictions differ.", "stream_infer.cli.compare:compare"),
     Entry("config", "Show the effective settings, and where each comes from.", "stream_infer.cli.config:config"),
 )

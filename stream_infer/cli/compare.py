@@ -2,14 +2,12 @@
 
 import json
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any, Final
 
 import typer
-from confluent_kafka import Message
 from rich.console import Console
 from rich.table import Table
 
@@ -17,18 +15,15 @@ from stream_infer.avro.refusal import Refusal
 from stream_infer.cli.consume import reader_of
 from stream_infer.cli.options import CommonOptions, with_common_options
 from stream_infer.cli.record_reader import RecordReader
-from stream_infer.clock import SystemClock
+from stream_infer.cli.whole_topic import read_whole
 from stream_infer.errors import Stop
 from stream_infer.records import Partition
 from stream_infer.rollout.compare import Answer, Comparison, Served
 from stream_infer.rollout.compare import compare as join
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import wait_for_broker
-from stream_infer.transport.tail import Tail
 from stream_infer.transport.topics import admin_for, require_topic
 
-POLL_S: Final = 1.0
-PROGRESS_S: Final = 5.0
 SHOWN_CHANGES: Final = 20
 
 
@@ -60,25 +55,8 @@ def compare(
 def _answers(settings: Settings, topic: str, limit: int | None) -> Iterator[Answer]:
     """Yield the predictions of a topic up to its end as of now, at most `limit`."""
     reader = reader_of(settings, is_output=True)
-    tail = Tail(settings, topic)
-    try:
-        for message in islice(_messages(tail, topic), limit):
-            yield _answer(reader, message, topic=topic)
-    finally:
-        tail.close()
-
-
-def _messages(tail: Tail, topic: str) -> Iterator[Message]:
-    """Yield what a topic holds now; says how far it is from time to time."""
-    clock = SystemClock()
-    ends, said_s, read = tail.ends(), clock.monotonic_s(), 0
-    while not tail.has_read(ends):
-        messages = tail.read(POLL_S)
-        yield from (one for one in messages if int(one.offset() or 0) < ends[int(one.partition() or 0)])
-        read += len(messages)
-        if clock.monotonic_s() - said_s > PROGRESS_S:
-            said_s = clock.monotonic_s()
-            print(f"{topic}: {read:,} predictions read", file=sys.stderr, flush=True)
+    for message in islice(read_whole(settings, topic), limit):
+        yield _answer(reader, message, topic=topic)
 
 
 def _answer(reader: RecordReader, message: Any, *, topic: str) -> Answer:

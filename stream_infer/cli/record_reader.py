@@ -15,9 +15,10 @@ from stream_infer.avro.framing import (
     header_of,
     read_frame,
 )
+from stream_infer.avro.partial import FieldDecoder
 from stream_infer.avro.refusal import Refusal
 from stream_infer.avro.rows import ValueDecoder
-from stream_infer.avro.tree import AvroType
+from stream_infer.avro.tree import Record
 from stream_infer.cli.to_json import to_json
 from stream_infer.errors import Reason
 from stream_infer.records import Headers
@@ -27,8 +28,9 @@ from stream_infer.records import Headers
 class Writer:
     """A schema that wrote records, and its decoder."""
 
-    avro_type: AvroType
+    avro_type: Record
     decoder: ValueDecoder
+    fields: FieldDecoder
 
 
 class RecordReader:
@@ -54,13 +56,26 @@ class RecordReader:
 
     def read(self, value: bytes, headers: Headers | None) -> Any:
         """Return the value as JSON; raises `Refusal` for one that does not decode and `Retry` without the registry."""
+        writer, body = self._opened(value, headers)
+        return to_json(writer.decoder.decode(body), writer.avro_type)
+
+    def read_fields(self, value: bytes, headers: Headers | None) -> tuple[dict[str, Any], Refusal | None]:
+        """Return the fields up to the first that does not decode, as JSON, and why that one does not.
+
+        Raises `Refusal` when it is not known which schema wrote the value, and `Retry` without the registry.
+        """
+        writer, body = self._opened(value, headers)
+        found, refusal = writer.fields.decode(body)
+        types = {field.name: field.type for field in writer.avro_type.fields}
+        return {name: to_json(one, types[name]) for name, one in found.items()}, refusal
+
+    def _opened(self, value: bytes, headers: Headers | None) -> tuple[Writer, bytes]:
         frame = read_frame(value, self._format, header=header_of(headers, VALUE_SCHEMA_HEADER))
-        writer = self._writers.get(frame.ref) or self._remember(frame.ref)
-        return to_json(writer.decoder.decode(value[frame.start :]), writer.avro_type)
+        return self._writers.get(frame.ref) or self._remember(frame.ref), value[frame.start :]
 
     def _remember(self, ref: SchemaRef) -> Writer:
-        tree = self._schema(ref).tree
-        self._writers[ref] = Writer(tree, ValueDecoder(tree, tree))
+        record = self._schema(ref).record
+        self._writers[ref] = Writer(record, ValueDecoder(record, record), FieldDecoder(record))
         return self._writers[ref]
 
     def _schema(self, ref: SchemaRef) -> AvroSchema:

@@ -13,6 +13,7 @@ from stream_infer.avro import AvroSchema, Encoder, column, is_key_path, path_typ
 from stream_infer.errors import Reason, Reject, Stage, Stop
 from stream_infer.model import Scored
 from stream_infer.pipeline.infer import Inferred
+from stream_infer.records import Place
 
 MICROS_PER_S: Final = 1_000_000
 
@@ -145,6 +146,8 @@ def _version(read: Callable[[_Batch], object]) -> Fill:
 
 def _topics(batch: _Batch) -> pa.Array:
     records = batch.inferred.records
+    if records.origins:
+        return pa.array([origin.source.topic for origin in _origins(batch)])
     names = [run.source.topic for run in records.runs]
     if len(set(names)) == 1:
         return _constant(names[0], len(batch.inferred.rows))
@@ -152,6 +155,8 @@ def _topics(batch: _Batch) -> pa.Array:
 
 
 def _partitions(batch: _Batch) -> pa.Array:
+    if batch.inferred.records.origins:
+        return pa.array([origin.source.partition for origin in _origins(batch)], type=pa.int32())
     numbers = np.array([run.source.partition for run in batch.inferred.records.runs], dtype=np.int32)
     return pa.array(numbers[_run_of_rows(batch)])
 
@@ -160,7 +165,13 @@ def _run_of_rows(batch: _Batch) -> NDArray[np.intp]:
     return batch.inferred.records.run_numbers()[batch.inferred.rows]
 
 
+def _origins(batch: _Batch) -> list[Place]:
+    return [batch.inferred.records.origin(row) for row in batch.inferred.rows.tolist()]
+
+
 def _offsets(batch: _Batch) -> pa.Array:
+    if batch.inferred.records.origins:
+        return pa.array([origin.offset for origin in _origins(batch)], type=pa.int64())
     return pa.array(batch.inferred.records.offsets[batch.inferred.rows])
 
 

@@ -24,6 +24,7 @@ from stream_infer.pipeline.isolate import ModelBroken
 from stream_infer.pipeline.lanes import Dealt, Lanes
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.limit import Allowed, RefusalLimit
+from stream_infer.pipeline.origin import with_origins
 from stream_infer.pipeline.outlet import Outlet
 from stream_infer.pipeline.ports import Intake
 from stream_infer.records import Partition, Records
@@ -56,6 +57,7 @@ class Limits:
     non_finite: str | None
     refusals: Allowed
     queue_limit_records: int
+    retry_topic: str
     intake: Intake
 
 
@@ -131,7 +133,7 @@ class BatchPath:
 
     def add(self, records: Records) -> None:
         """Queue the rows of one poll, without those that are void by now."""
-        records = self._valid(records)
+        records = with_origins(self._valid(records), self._limits.retry_topic)
         self._ledger.read(records)
         self._metrics.consumed(len(records))
         self._lanes.add(records)

@@ -34,11 +34,15 @@ class Predictions:
         ]
 
     def _partitions(self, records: Records, keys: Sequence[bytes | None], rows: Sequence[int]) -> list[int]:
+        pairs = zip(keys, rows, strict=True)
         ours = self._producer.partition_count(self._topic)
+        if records.origins:
+            # The topic of an origin is only a text in a header: nobody is asked about it.
+            origins = [records.origin(row).source.partition if key is None else ours for key, row in pairs]
+            return [number if number < ours else -1 for number in origins]
         numbers = [
             run.source.partition if ours and self._producer.partition_count(run.source.topic) == ours else -1
             for run in records.runs
         ]
         run_of_row = records.run_numbers().tolist()
-        pairs = zip(keys, rows, strict=True)
         return [numbers[run_of_row[row]] if key is None else -1 for key, row in pairs]

@@ -10,6 +10,13 @@ from stream_infer.records import Headers, Records
 
 PREFIX: Final = "__streams.errors."
 OMITTED: Final = "stream_infer.omitted_value_bytes"
+STAGE: Final = "stream_infer.stage"
+MODEL_VERSION: Final = "stream_infer.model_version"
+OWN: Final = frozenset(
+    {OMITTED, STAGE, MODEL_VERSION}
+    | {PREFIX + name for name in ("exception", "message", "stacktrace", "topic", "partition", "offset")}
+)
+"""Headers that a dead letter has besides those of its record."""
 
 
 class DeadLetters:
@@ -66,12 +73,12 @@ def _headers(records: Records, reject: Reject, model_version: str) -> Headers:
 
 
 def _describe(records: Records, reject: Reject, model_version: str) -> Iterator[tuple[str, str]]:
-    source, offset = records.position(reject.row)
+    source, offset = records.origin(reject.row)
     yield PREFIX + "exception", str(reject.reason)
     yield PREFIX + "message", reject.message
     yield PREFIX + "stacktrace", ""
     yield PREFIX + "topic", source.topic
     yield PREFIX + "partition", str(source.partition)
     yield PREFIX + "offset", str(offset)
-    yield "stream_infer.stage", str(reject.stage)
-    yield "stream_infer.model_version", model_version
+    yield STAGE, str(reject.stage)
+    yield MODEL_VERSION, model_version

@@ -14,15 +14,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_infer.records import Partition, Records
+from stream_infer.records import Place, Records
 
 SHARES: Final = 10_000
 """Shares that records are dealt into: one is a hundredth of a percent."""
 
 
-def share_of(key: bytes | None, position: tuple[Partition, int], seed: str) -> int:
-    """Return a record's share, 0 to 9999; `position` is its partition and offset."""
-    return _Shares(seed).of(_place(*position) if key is None else key)
+def share_of(key: bytes | None, position: Place, seed: str) -> int:
+    """Return a record's share, 0 to 9999; `position` is where it lies."""
+    return _Shares(seed).of(_place(position) if key is None else key)
 
 
 class Split:
@@ -58,8 +58,11 @@ def _hashed(records: Records) -> Iterator[bytes]:
     for run in records.runs:
         for row in range(run.start, run.stop):
             key = records.keys[row]
-            yield _place(run.source, int(records.offsets[row])) if key is None else key
+            if key is None:
+                origin = records.origin(row) if records.origins else Place(run.source, int(records.offsets[row]))
+                key = _place(origin)
+            yield key
 
 
-def _place(source: Partition, offset: int) -> bytes:
-    return f"{source.topic}/{source.partition}/{offset}".encode()
+def _place(place: Place) -> bytes:
+    return f"{place.source.topic}/{place.source.partition}/{place.offset}".encode()

@@ -30,6 +30,7 @@ class Consumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._link = link_of(self.app)
+        self._scored = frozenset({*self._link.input_topics, self._link.retry_topic})
         self._arrivals: asyncio.Queue[list[Message]] = asyncio.Queue()
         self._sequence = itertools.count()
         self._acked = AckLists(self._acknowledged)
@@ -53,7 +54,7 @@ class Consumer(FaustConsumer):
         names = frozenset(topics)
         try:
             counts = await loop.run_in_executor(None, self._thread.prepare, names)
-            await loop.run_in_executor(None, self._thread.subscribe, names)
+            await loop.run_in_executor(None, self._thread.subscribe, names | {self._link.retry_topic})
         except Stop:
             if self.should_stop:
                 return
@@ -82,12 +83,12 @@ class Consumer(FaustConsumer):
 
     def _deliver(self, polled: Polled) -> None:
         """Pass one poll to the event loop. Runs on the pump thread."""
-        inputs = self._link.input_topics
-        others = [run for run in polled.records.runs if run.source.topic not in inputs]
+        scored = self._scored
+        others = [run for run in polled.records.runs if run.source.topic not in scored]
         messages = [self._ordinary(one) for run in others for one in self._handed(run, polled)]
         batch = polled
         if others:
-            batch = select_runs(polled, [run for run in polled.records.runs if run.source.topic in inputs])
+            batch = select_runs(polled, [run for run in polled.records.runs if run.source.topic in scored])
         if batch.messages:
             messages.append(self._as_event(batch))
         self._link.feed.credit.take_poll()
@@ -96,9 +97,9 @@ class Consumer(FaustConsumer):
     def _as_event(self, batch: Polled) -> ConsumerMessage:
         credit = self._link.feed.credit
         credit.take(len(batch.records), size_bytes=batch.records.size_bytes)
-        first = batch.records.runs[0].source
         arrived = Arrived(next(self._sequence), batch.records)
-        return _message(TP(first.topic, first.partition), offset=int(batch.records.offsets[0]), value=arrived)
+        # Faust routes by topic, and does not know the retry topic, which may come to be while the worker runs.
+        return _message(TP(self._link.input_topics[0], 0), offset=int(batch.records.offsets[0]), value=arrived)
 
     def _handed(self, run: Run, polled: Polled) -> list[KafkaMessage]:
         offsets = polled.records.offsets[run.start : run.stop].tolist()
@@ -145,12 +146,12 @@ class Consumer(FaustConsumer):
 
     def on_buffer_full(self, tp: TP) -> None:
         """Stop reading a user's partition whose agent is behind; the input has limits of its own."""
-        if tp.topic not in self._link.input_topics:
+        if tp.topic not in self._scored:
             self._thread.hold(tp.topic, tp.partition)
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Read it again."""
-        if tp.topic not in self._link.input_topics:
+        if tp.topic not in self._scored:
             self._thread.release(tp.topic, tp.partition)
 
     def track_message(self, message: Message) -> None:

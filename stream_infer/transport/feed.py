@@ -79,10 +79,14 @@ class PumpState:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What the pump reads for: its consumer properties, its limits, and who is told."""
+    """What the pump reads for: its consumer properties, its limits, and who is told.
+
+    `reset` says where to start without a committed position; topics in `read_whole` start at their beginning.
+    """
 
     properties: Mapping[str, object]
     reset: str
+    read_whole: frozenset[str]
     credit: Credit
     inbox: Inbox
     clock: Clock

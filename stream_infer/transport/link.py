@@ -14,14 +14,16 @@ ATTRIBUTE: Final = "stream_infer_link"
 class Link:
     """The ties between a Faust app and the scoring side.
 
-    `input_topics` are those whose records travel as batches. `before_subscribe` makes everything ready that must be
+    Records of `input_topics` and `retry_topic` travel as batches, each of which Faust sees as one event of the first of
+    these topics. `before_subscribe` makes everything ready that must be
     ready before this worker may hold a partition, and gives up when the function it is given says that the worker
     stops; `after_close` ends it and is told whether nothing was left undone; both block and run off the event loop.
     `failed` is told why the consumer thread cannot go on. `producer_properties` are for records that the user's own
     agents send.
     """
 
-    input_topics: frozenset[str]
+    input_topics: tuple[str, ...]
+    retry_topic: str
     feed: Feed
     producer_properties: Mapping[str, object]
     shutdown_timeout_s: float

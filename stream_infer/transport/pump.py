@@ -59,7 +59,7 @@ class Pump:
             inbox=feed.inbox,
             calls=self._calls,
             gatekeeper=self._gatekeeper,
-            reset=feed.reset,
+            reset=lambda topic: "earliest" if topic in feed.read_whole else feed.reset,
             stopping=stopping,
         )
         self._rebalancer.waiting = self._note_state

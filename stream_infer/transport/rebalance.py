@@ -34,7 +34,7 @@ COORDINATOR_MOVES: Final = frozenset(
 
 
 class Rebalancer:
-    """Assigns, settles and gives up partitions; `reset` is the setting `kafka.auto_offset_reset`."""
+    """Assigns, settles and gives up partitions; `reset` gives `kafka.auto_offset_reset` of a topic."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Rebalancer:
         inbox: Inbox,
         calls: Calls,
         gatekeeper: Gatekeeper,
-        reset: str,
+        reset: Callable[[str], str],
         stopping: Callable[[], bool],
     ) -> None:
         self._consumer = consumer
@@ -108,8 +108,9 @@ class Rebalancer:
         if source not in self._ownership.sources:
             return
         low, high = self._watermarks(source)
-        start = low if self._reset == "earliest" else high
-        if self._reset == "error":
+        reset = self._reset(source.topic)
+        start = low if reset == "earliest" else high
+        if reset == "error":
             message = f"{source}: the position was lost to retention (the topic holds {low} to {high - 1})"
             raise Stop(message)
         log.error(
@@ -189,13 +190,14 @@ class Rebalancer:
         source = _source(committed)
         if committed.offset >= 0:
             return Start(source, committed.offset, committed=True)
-        if self._reset == "error":
+        reset = self._reset(source.topic)
+        if reset == "error":
             message = (
                 f"{source} has no usable committed offset and kafka.auto_offset_reset is error: commit one, or set "
                 "earliest or latest"
             )
             raise Stop(message)
-        offset = OFFSET_BEGINNING if self._reset == "earliest" else self._watermarks(source)[1]
+        offset = OFFSET_BEGINNING if reset == "earliest" else self._watermarks(source)[1]
         return Start(source, offset, committed=False)
 
     def _watermarks(self, source: Partition) -> tuple[int, int]:

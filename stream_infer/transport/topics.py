@@ -146,6 +146,15 @@ def check_topics(admin: TopicAdmin, settings: Settings) -> None:
     _require(admin, (*topics.input, topics.output, topics.dead_letter), settings)
 
 
+def note_retry_topic(admin: TopicAdmin, settings: Settings) -> None:
+    """Say it when there is no retry topic: scoring does not need one, and it is read once it is there."""
+    if settings.topics.retry not in admin.find():
+        log.warning(
+            "topic %s is not there, so nothing can be replayed: `stream-infer topics create` makes it",
+            settings.topics.retry,
+        )
+
+
 def require_topic(admin: TopicAdmin, topic: str, settings: Settings) -> None:
     """Raise Stop, naming `topic`, unless it is there."""
     _require(admin, (topic,), settings)

@@ -119,12 +119,15 @@ class JobMaker:
         versions: Mapping[str, int] | None = None,
         settings: Settings | None = None,
         manifest: Mapping[str, Any] | None = None,
+        retry: bool = False,
     ) -> Job:
         """Make topics, model and settings; `settings` and `manifest` replace what is written by default.
 
         `versions` are the seeds of the versions to write, by name: by default there is version 1 of seed 0.
+        There is a retry topic only with `retry`, so that the partitions that are shared out are those of the input.
         """
-        job = self._job(partitions, inputs, baseline=(settings or {}).get("model", {}).get("version") or FIRST)
+        baseline = (settings or {}).get("model", {}).get("version") or FIRST
+        job = self._job(partitions, inputs, baseline=baseline, retry=retry)
         for version, seed in (versions or {FIRST: 0}).items():
             sizes = [WIDTH, *hidden, CLASSES]
             job.knows(write_mlp(job.repository, version=version, sizes=sizes, seed=seed, manifest=manifest))
@@ -136,7 +139,7 @@ class JobMaker:
         job.config.write_text(yaml.safe_dump({"application_id": job.application_id, **written}), encoding="utf-8")
         return job
 
-    def _job(self, partitions: int, inputs: int, *, baseline: str) -> Job:
+    def _job(self, partitions: int, inputs: int, *, baseline: str, retry: bool) -> Job:
         topics = self.topics
         return Job(
             bootstrap_servers=self.bootstrap_servers,
@@ -149,7 +152,7 @@ class JobMaker:
                 "control", 1, cleanup_policy="delete", retention_ms=FOR_EVER, retention_bytes=FOR_EVER
             ),
             status=topics.create("status", 1),
-            retry=topics.create("retry", partitions),
+            retry=topics.create("retry", partitions) if retry else topics.name("retry"),
             references={},
             config=self.folder / "stream-infer.yaml",
             baseline=baseline,

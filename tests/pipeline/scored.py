@@ -21,12 +21,13 @@ from stream_infer.pipeline.commit import AtLeastOnce
 from stream_infer.pipeline.decode import BatchDecoder, DecodedColumns
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.limit import Allowed
+from stream_infer.pipeline.origin import origin_headers
 from stream_infer.pipeline.path import BatchPath, Limits, Steps
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
 from stream_infer.pipeline.run import Scorer
 from stream_infer.pipeline.transact import ExactlyOnce
-from stream_infer.records import Assigned, Headers, Partition, Positions, Records, Run
+from stream_infer.records import Assigned, Headers, Partition, Place, Positions, Records, Run
 from stream_infer.scoring import Codec, Decoders
 from stream_infer.settings import load_settings
 from stream_infer.testing.clock import HandClock
@@ -34,6 +35,7 @@ from stream_infer.testing.models import write_module
 from stream_infer.testing.producer import Delivered, FakeProducer, FakeTransactions
 
 TOPIC = "events"
+RETRY = "retries"
 KNOWN = 10
 TIMEOUT_S = 10.0
 """After which the broker would end a transaction."""
@@ -168,6 +170,7 @@ class Ground:
             non_finite=non_finite,
             refusals=refusals,
             queue_limit_records=QUEUE_LIMIT,
+            retry_topic=RETRY,
             intake=self.intake,
         )
         path = BatchPath(steps, ledger=ledger, limits=limits, clock=self.clock, metrics=metrics)
@@ -226,6 +229,27 @@ class Ground:
         self.inbox.put(told.Arrived(self._sequence, records))
         self._sequence += 1
         return records
+
+    def retry(
+        self,
+        values: Sequence[bytes],
+        *,
+        origins: Sequence[Place | None],
+        keys: Sequence[bytes | None] | None = None,
+    ) -> None:
+        """Tell the scorer of one poll of partition 0 of the retry topic: first attempts."""
+        count = len(values)
+        records = Records(
+            runs=(Run(Partition(RETRY, 0), 1, 0, count),),
+            offsets=np.arange(count),
+            timestamps_ms=[1_000] * count,
+            keys=list(keys) if keys else [b"key-%d" % row for row in range(count)],
+            values=list(values),
+            headers=[origin_headers(one, attempt=1) if one else None for one in origins],
+            arrived_s=self.clock.now_s,
+        )
+        self.inbox.put(told.Arrived(self._sequence, records))
+        self._sequence += 1
 
     def turn(self, times: int = 1, *, after_s: float = 0.01) -> None:
         """Let time pass and the scorer turn; it never waits, because something is always due."""

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_infer.records import Partition, Records, concat
+from stream_infer.records import Partition, Place, Records, concat
 from stream_infer.rollout.split import Split, share_of
 from tests.pipeline.polls import make_records, polls
 
 VECTORS = json.loads((Path(__file__).parents[2] / "schemas" / "canary_vectors.json").read_text(encoding="utf-8"))
 seeds = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
-NOWHERE = (Partition("events", 0), 0)
+NOWHERE = Place(Partition("events", 0), 0)
 
 
 @st.composite
@@ -41,7 +41,7 @@ def recomputed(vector: dict[str, Any]) -> int:
 def test_the_published_vectors_follow_their_rule_and_so_does_the_split(vector: dict[str, Any]) -> None:
     key = None if vector["key_hex"] is None else bytes.fromhex(vector["key_hex"])
     place = Partition(vector["topic"], vector["partition"])
-    assert recomputed(vector) == vector["share"] == share_of(key, (place, vector["offset"]), vector["seed"])
+    assert recomputed(vector) == vector["share"] == share_of(key, Place(place, vector["offset"]), vector["seed"])
     record = make_records([(place.partition, vector["offset"])], topic=place.topic)
     for hundredths, canary in ((vector["share"], False), (round(vector["first_percent"] * 100), True)):
         assert Split(vector["seed"], hundredths).canary_rows(replace(record, keys=[key])).tolist() == [canary]

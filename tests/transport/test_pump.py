@@ -107,7 +107,15 @@ def make(kafka: Cluster, topics: Topics) -> Iterator[Callable[..., Ground]]:
             "log_level": 0,
         }
         clock, inbox = HandClock(now_s=1_000.0), told.Inbox()
-        feed = Feed(properties=properties, reset=reset, credit=credit, inbox=inbox, clock=clock, gate=gate)
+        feed = Feed(
+            properties=properties,
+            reset=reset,
+            read_whole=frozenset(),
+            credit=credit,
+            inbox=inbox,
+            clock=clock,
+            gate=gate,
+        )
         pump = TurnedPump(feed, deliver=deliver, stopping=lambda: False)
         topic = topics.create("pump", partitions=1)
         made.append(Ground(servers, topic, clock, credit, inbox, pump, delivered))
