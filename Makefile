@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 ARGS ?=
 
-.PHONY: help test unit test-integrations test-rollouts lint types format demo bench bench-swap clean
+.PHONY: help test unit test-integrations test-rollouts faults soak lint types format demo bench bench-swap clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each
 
 test-rollouts: $(INSTALLED) ## all rollouts under load on a real Kafka: every bad version and fault, 1,000 swaps
 	$(BIN)/python -m pytest -m rollouts_full tests/end_to_end $(ARGS)
+
+faults: $(INSTALLED) ## every fault on three brokers, under both guarantees: about 25 minutes
+	$(BIN)/python -m tests.faults every $(ARGS)
+
+soak: $(INSTALLED) ## random faults, 20 to 40 s apart, for an hour under each guarantee; ARGS="--minutes 10"
+	$(BIN)/python -m tests.faults soak $(ARGS)
 
 lint: $(INSTALLED) ## ruff: rules and format
 	$(BIN)/ruff check

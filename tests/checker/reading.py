@@ -61,10 +61,15 @@ class AvroReader:
 
 def read_topic(bootstrap_servers: str, topic: str) -> list[Message]:
     """Return every record that the topic holds now, each partition's in its order."""
+    return list(each_of(bootstrap_servers, topic))
+
+
+def each_of(bootstrap_servers: str, topic: str) -> Iterator[Message]:
+    """Yield every record that the topic holds now, each partition's in its order."""
     properties = {"bootstrap.servers": bootstrap_servers, "group.id": "reads-to-the-end", "enable.partition.eof": True}
     consumer = Consumer(properties)
     try:
-        return list(_to_the_end(consumer, topic, _ends(bootstrap_servers, topic)))
+        yield from _to_the_end(consumer, topic, _ends(bootstrap_servers, topic))
     finally:
         consumer.close()
 

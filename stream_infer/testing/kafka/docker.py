@@ -84,7 +84,7 @@ def _configured(container: Any, *, host: str, port: int) -> Any:
     data, everywhere = "/var/lib/kafka/data", "0.0.0.0"  # noqa: S104 - of the container's own network
     # The same port inside and outside, so that the address that clients are told is right for the broker itself too.
     container = container.with_bind_ports(port, port).with_env("KAFKA_HEAP_OPTS", "-Xmx512m")
-    properties = single_node(host=host, port=port, controller_port=port + 1, bind=everywhere, data=data)
+    properties = {**single_node(host=host, port=port, controller_port=port + 1, bind=everywhere), "log.dirs": data}
     for name, value in properties.items():
         container = container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
     return container

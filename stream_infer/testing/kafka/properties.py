@@ -1,17 +1,11 @@
-"""Settings of a broker that is a cluster of its own."""
+"""Settings of brokers for tests: one that is a cluster of its own, or one of several."""
 
 import socket
 from collections.abc import Mapping
 from random import SystemRandom
 from typing import Final
 
-_OF_ONE_NODE: Final[Mapping[str, str]] = {
-    # One node can hold one copy.
-    "offsets.topic.replication.factor": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
+_OF_TESTS: Final[Mapping[str, str]] = {
     # Fifty partitions each would only slow the first group and the first transaction down.
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
@@ -19,6 +13,8 @@ _OF_ONE_NODE: Final[Mapping[str, str]] = {
     # A group of one need not wait for others; a test of a crash need not wait six seconds.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # What a dead worker left open holds nobody up for long beyond its own time-out.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     # A misspelt topic is an error.
     "auto.create.topics.enable": "false",
     # Records carry the time of their event, which may be years ago: nothing may expire under a test.
@@ -28,22 +24,43 @@ _OF_ONE_NODE: Final[Mapping[str, str]] = {
 }
 
 
-def single_node(*, host: str, port: int, controller_port: int, bind: str, data: str) -> Mapping[str, str]:
-    """Return the broker properties of one node that is broker and controller at once (KRaft).
+def single_node(*, host: str, port: int, controller_port: int, bind: str) -> Mapping[str, str]:
+    """Return the properties of one node that is broker and controller at once (KRaft).
 
-    It listens on `bind`, tells clients `host`:`port`, and keeps its data in the folder `data`.
+    It listens on `bind` and tells clients `host`:`port`. `log.dirs` is left to whoever runs it.
     """
+    voters = {1: controller_port}
+    return _node(1, voters, host=host, port=port, bind=bind) | _copies(1, in_sync=1)
+
+
+def node_of_several(node: int, controller_ports: Mapping[int, int], *, port: int) -> Mapping[str, str]:
+    """Return the properties of one of several nodes on this machine, by their ids and controllers' ports.
+
+    Everything has three copies, two of which must be there for a write.
+    """
+    soon = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
+    return _node(node, controller_ports, host="127.0.0.1", port=port, bind="127.0.0.1") | _copies(3, in_sync=2) | soon
+
+
+def _node(node: int, voters: Mapping[int, int], *, host: str, port: int, bind: str) -> dict[str, str]:
     return {
         "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "node.id": str(node),
+        "controller.quorum.voters": ",".join(f"{one}@127.0.0.1:{at}" for one, at in voters.items()),
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{bind}:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://{bind}:{port},CONTROLLER://127.0.0.1:{voters[node]}",
         "advertised.listeners": f"PLAINTEXT://{host}:{port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": data,
-        **_OF_ONE_NODE,
+        **_OF_TESTS,
     }
+
+
+def _copies(count: int, *, in_sync: int) -> dict[str, str]:
+    topics = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+    copies = {f"{topic}.replication.factor": str(count) for topic in topics}
+    # The offsets topic has no setting of its own for this.
+    least = {f"{topic}.min.isr": str(in_sync) for topic in topics[1:]}
+    return copies | least | {"default.replication.factor": str(count), "min.insync.replicas": str(in_sync)}
 
 
 def free_port(*, host: str = "127.0.0.1") -> int:

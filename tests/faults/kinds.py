@@ -1,0 +1,195 @@
+"""The faults: each does its harm and takes it back, and says what it did."""
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import ElectionType, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tests.end_to_end.job import MODEL
+from tests.faults.field import SESSION_S, TRANSACTION_S, WORKERS, Field
+from tests.faults.worker import TOLD
+
+AWAY_S = 3.0
+FROZEN_S = 8.0
+STORM_STEP_S = 3.0
+STORM_WORKERS = 5
+POISON = 300
+ADMIN_S = 30.0
+
+
+def kill_worker(field: Field) -> str:
+    """SIGKILL at whatever moment; started again at once under the same id."""
+    slot = field.any_slot()
+    slot.process.kill()
+    field.restart(slot)
+    return slot.name
+
+
+def kill_at_point(field: Field) -> str:
+    """SIGKILL at a step of the path, by the worker's own hand; started again under the same id."""
+    slot = field.any_slot()
+    point = slot.point
+    slot.process.process.send_signal(TOLD)
+    field.until(lambda: not slot.process.is_running() or bool(slot.exits), what="the worker ends", within_s=60.0)
+    if not slot.process.is_running():
+        field.restart(slot)
+    slot.exits.clear()
+    return f"{slot.name} {point}"
+
+
+def replace_worker(field: Field) -> str:
+    """SIGKILL, and another worker under another id: nobody fences what the dead one left open."""
+    slot = field.any_slot()
+    field.drop(slot)
+    field.add()
+    return slot.name
+
+
+def drain_worker(field: Field) -> str:
+    """SIGTERM, and another worker."""
+    slot = field.any_slot()
+    field.add()
+    field.leave(slot)
+    return slot.name
+
+
+def freeze_past_transaction(field: Field) -> str:
+    """SIGSTOP until the broker has ended the transaction, but not the membership."""
+    return _freeze(field, (TRANSACTION_S + SESSION_S) / 2)
+
+
+def freeze_past_session(field: Field) -> str:
+    """SIGSTOP until the group has given the partitions away; then it goes on where it was."""
+    return _freeze(field, SESSION_S + 4.0)
+
+
+def _freeze(field: Field, seconds: float) -> str:
+    slot = field.any_slot()
+    slot.process.process.send_signal(signal.SIGSTOP)
+    field.pause(seconds)
+    slot.process.process.send_signal(signal.SIGCONT)
+    return f"{slot.name} for {seconds:g} s"
+
+
+def storm(field: Field) -> str:
+    """Workers join every few seconds up to five, and leave down to one."""
+    while len(field.slots) < STORM_WORKERS:
+        field.add()
+        field.pause(STORM_STEP_S)
+        field.tend()
+    while len(field.slots) > 1:
+        field.leave(field.any_slot())
+        field.pause(STORM_STEP_S)
+        field.tend()
+    field.add(count=WORKERS - 1)
+    return f"to {STORM_WORKERS} workers and to 1"
+
+
+def take_id(field: Field) -> str:
+    """Another producer begins under a worker's transactional id."""
+    slot = field.any_slot()
+    name = f"{field.job.application_id}-{slot.name}"
+    thief = Producer({"bootstrap.servers": field.job.bootstrap_servers, "transactional.id": name, "log_level": 0})
+    thief.init_transactions(ADMIN_S)
+    return name
+
+
+def kill_broker(field: Field) -> str:
+    """SIGKILL of a broker, which comes back after some seconds."""
+    number = field.rng.randrange(len(field.brokers.nodes))
+    field.brokers.nodes[number].kill()
+    field.pause(AWAY_S)
+    field.brokers.start()
+    return f"broker {number + 1}"
+
+
+def stop_broker(field: Field) -> str:
+    """SIGTERM of a broker, which hands its partitions over, and comes back."""
+    number = field.rng.randrange(len(field.brokers.nodes))
+    field.brokers.nodes[number].stop()
+    field.pause(AWAY_S)
+    field.brokers.start()
+    return f"broker {number + 1}"
+
+
+def freeze_broker(field: Field) -> str:
+    """SIGSTOP of a broker: its connections stay open and nothing answers."""
+    number = field.rng.randrange(len(field.brokers.nodes))
+    field.brokers.nodes[number].send_signal(signal.SIGSTOP)
+    field.pause(FROZEN_S)
+    field.brokers.start()
+    return f"broker {number + 1} for {FROZEN_S:g} s"
+
+
+def all_brokers_down(field: Field, seconds: float = 60.0) -> str:
+    """SIGKILL of every broker."""
+    for node in field.brokers.nodes:
+        node.kill()
+    field.pause(seconds)
+    field.brokers.start()
+    return f"{seconds:g} s"
+
+
+def move_leaders(field: Field) -> str:
+    """Give every partition back to its preferred leader: also those of positions and transactions."""
+    admin = AdminClient({"bootstrap.servers": field.job.bootstrap_servers, "log_level": 0})
+    topics = admin.list_topics(timeout=ADMIN_S).topics
+    lanes = [TopicPartition(name, number) for name, found in topics.items() for number in found.partitions]
+    try:
+        answers = admin.elect_leaders(ElectionType.PREFERRED, lanes).result(ADMIN_S)
+        moved = sum(error is None for error in answers.values())
+    except KafkaException as error:
+        return str(error.args[0].str())
+    return f"{moved} partitions"
+
+
+def poison(field: Field) -> str:
+    """Undecodable values, nulls, wrong lengths and NaN among the events."""
+    field.flow.poison(POISON)
+    field.pause(POISON / 200)
+    return f"{POISON} records"
+
+
+def swap(field: Field) -> str:
+    """Another version by the control topic."""
+    field.revision += 1
+    version = "2" if field.revision % 2 else "1"
+    record = {"model": MODEL, "revision": field.revision, "stable": {"version": version}}
+    teller = Producer({"bootstrap.servers": field.job.bootstrap_servers, "enable.idempotence": True})
+    teller.produce(field.job.control, json.dumps(record), MODEL)
+    teller.flush(ADMIN_S)
+    return f"to version {version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A fault as the table names it; `weight` is how often a soak does it, `keeps_quorum` whether records must flow."""
+
+    name: str
+    inject: Callable[[Field], str]
+    weight: int
+    kills: bool = False
+    keeps_quorum: bool = True
+    exactly_once_only: bool = False
+
+
+KINDS: Sequence[Kind] = (
+    Kind("worker: SIGKILL", kill_worker, 8, kills=True),
+    Kind("worker: SIGKILL at a step of the path", kill_at_point, 8, kills=True),
+    Kind("worker: SIGKILL, another takes its place", replace_worker, 5, kills=True),
+    Kind("worker: SIGTERM, another takes its place", drain_worker, 4),
+    Kind("worker: SIGSTOP past the transaction time-out", freeze_past_transaction, 2),
+    Kind("worker: SIGSTOP past the session time-out", freeze_past_session, 2),
+    Kind("workers join and leave, 2 to 5 to 1", storm, 1),
+    Kind("another producer takes the transactional id", take_id, 1, exactly_once_only=True),
+    Kind("broker: SIGKILL", kill_broker, 3),
+    Kind("broker: SIGTERM", stop_broker, 2),
+    Kind("broker: SIGSTOP", freeze_broker, 1),
+    Kind("all brokers down", all_brokers_down, 0, keeps_quorum=False),
+    Kind("leaders move", move_leaders, 3),
+    Kind("poison among the records", poison, 3),
+    Kind("version swap", swap, 5),
+)
