@@ -1,6 +1,7 @@
 """Where the faults happen: brokers, workers that are started again when they end, events that keep coming."""
 
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -97,11 +98,12 @@ class Field:
 
     def leave(self, slot: Slot) -> None:
         """Drain a worker and let it go for good; it must end with 0 in time."""
+        del self.slots[slot.name]
         slot.process.terminate()
         code = self._wait_exit(slot)
-        if code != 0:
+        # Python itself answers the signal before the worker is there to do it.
+        if code != 0 and not (code == -signal.SIGTERM and not slot.process.log_text()):
             self.wrong_exits.append(f"{slot.name} ended with {code} after SIGTERM: {slot.process.log_tail()}")
-        del self.slots[slot.name]
 
     def drop(self, slot: Slot) -> None:
         """Kill a worker and let it go for good."""
@@ -114,7 +116,7 @@ class Field:
             if not slot.process.is_running():
                 code = slot.process.wait()
                 slot.exits.append(code)
-                if code != -9:
+                if code != -signal.SIGKILL:
                     last = slot.process.log_tail().splitlines()[-1:]
                     print(f"  {slot.name} ended by itself with {code}: {last}", file=sys.stderr, flush=True)
                 self.restart(slot)

@@ -1,6 +1,7 @@
 """A short selection of the faults, on the one broker of the tests: a worker dies at each step of the path."""
 
 import random
+import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from tests.faults.runner import read_all
 from tests.faults.worker import POINTS, TOLD
 
 RATE = 400
-SIGKILLED = -9
 
 
 @pytest.mark.timeout(240)
@@ -27,12 +27,14 @@ def test_a_worker_that_dies_at_any_step_of_the_path_loses_nothing_and_answers_no
         field.add()
         (slot,) = field.slots.values()
         for point in POINTS:
+            done = field.until_ends()
+            field.until(lambda: field.until_ends() != done, what="events wait")  # noqa: B023 - used at once
             slot.process.kill()
             field.restart(slot, point)
             goal = field.until_ends()
             field.until(lambda: field.is_past(goal), what=f"the worker scores that dies {point}")  # noqa: B023 - used at once
             slot.process.process.send_signal(TOLD)
-            assert slot.process.wait() == SIGKILLED
+            assert slot.process.wait() == -signal.SIGKILL
         flow.end()
         field.restart(slot)
         goal = field.until_ends()
