@@ -1,10 +1,11 @@
 """Every metric of the worker, declared once. Values are added per batch, never per record."""
 
+import json
 import logging
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -64,8 +65,20 @@ class Totals:
     batches: int = 0
 
 
+@dataclass(slots=True)
+class Unsure:
+    """Answers that were handed over and may still be rolled back."""
+
+    answered: int = 0
+    skipped: int = 0
+    refused: Tally[tuple[str, str]] = field(default_factory=Tally)
+
+
 class Metrics:
-    """The worker's metrics in a registry of their own; written by the compute thread, read by the web page."""
+    """The worker's metrics in a registry of their own; written by the compute thread, read by the web page.
+
+    Answers are counted by `confirm`, so that those of a transaction that was rolled back never are.
+    """
 
     def __init__(self, *, version: str, clock: Clock) -> None:
         self._clock = clock
@@ -91,6 +104,7 @@ class Metrics:
         self.registry.register(self.latency_seconds)
         Info("stream_infer_build", "The running package.", registry=self.registry).info({"version": version})
         self._answered = self._dead_lettered = self._skipped = self._batches = 0
+        self._unsure = Unsure()
         self._stages = {name: self.stage_seconds.labels(name) for name in STAGES}
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
@@ -115,17 +129,14 @@ class Metrics:
         self._stages[name].observe(self._clock.monotonic_s() - started_s)
 
     def answered(self, records: int, *, timestamps_ms: NDArray[np.int64], now_s: float) -> None:
-        """Count predictions and how old their records are at wall-clock time `now_s`; -1 stands for no timestamp."""
-        self._answered += records
-        self.produced_total.inc(records)
+        """Note predictions and how old their records are at wall-clock time `now_s`; -1 stands for no timestamp."""
+        self._unsure.answered += records
         known = timestamps_ms[timestamps_ms >= 0]
         self.latency_seconds.observe(np.maximum(now_s - known / 1000.0, 0.0))
 
     def dead_lettered(self, rejects: Sequence[Reject]) -> None:
-        """Count refused records."""
-        self._dead_lettered += len(rejects)
-        for (stage, reason), count in Tally((one.stage, one.reason) for one in rejects).items():
-            self.dead_letters_total.labels(stage, reason).inc(count)
+        """Note refused records."""
+        self._unsure.refused.update((one.stage, one.reason) for one in rejects)
 
     def totals(self) -> Totals:
         """Return what was counted since the start."""
@@ -134,15 +145,42 @@ class Metrics:
         )
 
     def skipped(self, records: int) -> None:
-        """Count records without a value."""
-        self._skipped += records
-        self.skipped_total.inc(records)
+        """Note records without a value."""
+        self._unsure.skipped += records
+
+    def confirm(self) -> None:
+        """Count what was noted: it stays."""
+        unsure, self._unsure = self._unsure, Unsure()
+        self._answered += unsure.answered
+        self._skipped += unsure.skipped
+        self.produced_total.inc(unsure.answered)
+        self.skipped_total.inc(unsure.skipped)
+        for (stage, reason), count in unsure.refused.items():
+            self._dead_lettered += count
+            self.dead_letters_total.labels(stage, reason).inc(count)
+
+    def discard(self) -> None:
+        """Forget what was noted: it was rolled back."""
+        self._unsure = Unsure()
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"stream_infer_{name}", documentation, labels, registry=self.registry)
 
     def _histogram(self, name: str, documentation: str, buckets: Sequence[float], *labels: str) -> Histogram:
         return Histogram(f"stream_infer_{name}", documentation, labels, buckets=buckets, registry=self.registry)
+
+
+def final_line(metrics: Metrics) -> str:
+    """Return the counters of answers as one line of JSON: what a run did, when nothing follows any more."""
+    totals = metrics.totals()
+    return "final counters: " + json.dumps(
+        {
+            "predictions_produced_total": totals.answered,
+            "dead_letters_total": totals.dead_lettered,
+            "records_skipped_total": totals.skipped,
+            "batches_total": totals.batches,
+        }
+    )
 
 
 class Reporter:

@@ -13,7 +13,7 @@ from stream_infer.avro import load_schema
 from stream_infer.clock import SystemClock
 from stream_infer.errors import Stop
 from stream_infer.loading import VersionLoader
-from stream_infer.metrics import Metrics, Reporter
+from stream_infer.metrics import Metrics, Reporter, final_line
 from stream_infer.model import ModelSlot
 from stream_infer.pipeline.calls import CallWatch
 from stream_infer.pipeline.compute import ComputeThread
@@ -292,3 +292,4 @@ class Worker:
             self._steering.stop(blame=self._blame)
         if self.failure is None and self._compute.is_ready():
             self._compute.join()
+        log.info("%s", final_line(self.metrics))

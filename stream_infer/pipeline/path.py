@@ -241,6 +241,8 @@ class BatchPath:
         """Note that the answers of a batch are with the producer."""
         self._limits.intake.give(len(inferred.records), size_bytes=inferred.records.size_bytes)
         self._ledger.finish(inferred.records)
+        if not self._steps.commit.covers_all:
+            self._metrics.confirm()
         self._steps.commit.note_progress(self._clock.monotonic_s(), call_s=self.watch.take_longest_s())
 
     def _stop(self, reason: str, *, returned: Sequence[Records]) -> None:

@@ -107,6 +107,7 @@ class ExactlyOnce:
     def undo(self) -> None:
         """Roll back, and let everything be read again as soon as the next transaction can begin."""
         self._metrics.transactions_total.labels("aborted").inc()
+        self._metrics.discard()
         self._reset()
         self._must_rewind = True
         self._producer.abort(within_s=ABORT_S)
@@ -127,6 +128,7 @@ class ExactlyOnce:
         for source, position in moved.items():
             self._ledger.confirm(source, position.offset)
         self._metrics.transactions_total.labels("committed").inc()
+        self._metrics.confirm()
         self._metrics.transaction_seconds.observe(self._clock.monotonic_s() - began_s)
         self._reset()
         return True

@@ -124,6 +124,13 @@ class WorkerSaid(NamedTuple):
     at_us: int
 
 
+class Retry(NamedTuple):
+    """One record of the retry topic; `source` is the input position that its headers name."""
+
+    place: Place
+    source: Place
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """Everything that a run read and wrote; records of a partition in its order, observations in time's.
@@ -137,6 +144,12 @@ class History:
     observations: Sequence[Observation]
     rollouts: Sequence[Rollout] = ()
     said: Sequence[WorkerSaid] = ()
+    retries: Sequence[Retry] = ()
+
+    @property
+    def retried(self) -> frozenset[Place]:
+        """Return the input positions that were sent back to be scored again."""
+        return frozenset(one.source for one in self.retries)
 
     @property
     def committed(self) -> Mapping[Partition, int]:

@@ -1,7 +1,7 @@
 """The laws of at-least-once scoring, checked on a history: no code of the worker takes part.
 
-I1 no loss, I2 one answer per position, I3 no phantom, I4 order, I5 offsets; each yields what it found wrong. I10, which
-version answers, has a file of its own.
+I1 no loss, I2 one answer per position, I3 no phantom, I4 order, I5 offsets; each yields what it found wrong. What
+exactly once adds, I10 (which version answers), and the laws on more than topics and offsets have files of their own.
 """
 
 from bisect import bisect_left
@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from tests.checker.history import Event, History, Observation, Partition, Place, Prediction, Violation
+from tests.checker.once import nothing_ahead, single_answer
 from tests.checker.reference import Reference
 from tests.checker.rollouts import one_version_at_a_time
 
@@ -19,19 +20,20 @@ TOLERANCE = 1e-4
 SHOWN_PER_LAW = 3
 
 
-def check(history: History, references: Mapping[str, Reference]) -> list[Violation]:
+def check(history: History, references: Mapping[str, Reference], *, exactly_once: bool = False) -> list[Violation]:
     """Return the first few violations of each law; an empty list says that all of them hold.
 
-    `references` are the models by version.
+    `references` are the models by version. `exactly_once` adds what only that promises, once no transaction is open.
     """
-    found = (
+    found = [
+        *((single_answer(history), nothing_ahead(history)) if exactly_once else ()),
         no_loss(history),
         one_answer(history),
         no_phantom(history, references),
         order(history),
         offsets(history),
         one_version_at_a_time(history),
-    )
+    ]
     return [violation for law in found for violation in islice(law, SHOWN_PER_LAW)]
 
 
@@ -70,7 +72,7 @@ def one_answer(history: History) -> Iterator[Violation]:
         earlier = first.setdefault((answer.source, answer.version), answer)
         if earlier is not answer and not _same(earlier, answer):
             yield Violation("I2", f"{answer.source} has two answers: at {earlier.place} and at {answer.place}")
-        if answer.source in refused:
+        if answer.source in refused - history.retried:
             yield Violation("I2", f"{answer.source} has a prediction at {answer.place} and a dead letter")
 
 
@@ -107,7 +109,7 @@ def order(history: History) -> Iterator[Violation]:
     apart = {one.revision for one in history.rollouts if one.canary}
     newest: dict[tuple[Partition, Partition], Prediction] = {}
     of_key: dict[tuple[Partition, Partition, bytes], Prediction] = {}
-    for one in _first_appearances(history.predictions):
+    for one in _first_appearances([one for one in history.predictions if one.source not in history.retried]):
         lane = (one.place.lane, one.source.lane)
         before = newest.get(lane, one)
         behind = one if one.key is None else of_key.get((*lane, one.key), one)

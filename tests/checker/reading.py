@@ -10,13 +10,14 @@ import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
-from tests.checker.history import DeadLetter, Event, Place, Prediction
+from tests.checker.history import DeadLetter, Event, Place, Prediction, Retry
 
 READ_AT_ONCE = 10_000
 READ_TIMEOUT_S = 1.0
 REQUEST_TIMEOUT_S = 30.0
 SINGLE_OBJECT_MARK = b"\xc3\x01"
 HEADER_PREFIX = "__streams.errors."
+RETRY_PREFIX = "stream_infer.original_"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Decode = Callable[[bytes], Mapping[str, Any]]
@@ -93,15 +94,20 @@ def read_dead_letters(messages: Sequence[Message]) -> list[DeadLetter]:
     return [DeadLetter(place_of(message), source_of(headers_of(message))) for message in messages]
 
 
+def read_retries(messages: Sequence[Message]) -> list[Retry]:
+    """Return records of the retry topic with the position that their headers name."""
+    return [Retry(place_of(message), source_of(headers_of(message), prefix=RETRY_PREFIX)) for message in messages]
+
+
 def headers_of(message: Message) -> Mapping[str, str]:
     """Return a record's headers as text; of a repeated one the last."""
     pairs: Any = message.headers() or []
     return {name: (value or b"").decode() for name, value in pairs}
 
 
-def source_of(headers: Mapping[str, str]) -> Place:
-    """Return the position that a dead letter's headers name."""
-    named = [headers[HEADER_PREFIX + part] for part in ("topic", "partition", "offset")]
+def source_of(headers: Mapping[str, str], *, prefix: str = HEADER_PREFIX) -> Place:
+    """Return the position that a dead letter's headers name, or with their prefix a retry record's."""
+    named = [headers[prefix + part] for part in ("topic", "partition", "offset")]
     return Place(named[0], int(named[1]), int(named[2]))
 
 

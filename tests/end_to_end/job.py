@@ -12,7 +12,7 @@ from stream_infer.testing.kafka import Topics
 from stream_infer.testing.models import MadeVersion, write_mlp
 from tests.checker.history import History, Observation
 from tests.checker.laws import check
-from tests.checker.reading import Decode, read_dead_letters, read_events, read_predictions, read_topic
+from tests.checker.reading import Decode, read_dead_letters, read_events, read_predictions, read_retries, read_topic
 from tests.checker.reference import Layer, MlpReference
 from tests.checker.told import read_rollouts, read_statuses
 from tests.end_to_end.events import EVENT, PREDICTION, Sent, send
@@ -46,6 +46,7 @@ class Job:
     references: dict[str, MlpReference]
     config: Path
     baseline: str = FIRST
+    has_retry: bool = False
 
     @property
     def input(self) -> str:
@@ -93,11 +94,14 @@ class Job:
             observations=tuple(observed),
             rollouts=read_rollouts(read_topic(servers, self.control), model=MODEL, before=self.baseline),
             said=read_statuses(read_topic(servers, self.status)),
+            retries=read_retries(read_topic(servers, self.retry)) if self.has_retry else (),
         )
 
     def assert_lawful(self, history: History) -> None:
-        """Raise AssertionError with what the checker found, if anything."""
-        found = check(history, self.references)
+        """Raise AssertionError with what the checker found, if anything: all that the settings' guarantee promises."""
+        written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        exactly_once = written["delivery"].get("processing_guarantee") == "exactly_once_v2"
+        found = check(history, self.references, exactly_once=exactly_once)
         assert not found, "\n".join(f"{one.law}: {one.found}" for one in found)
 
 
@@ -156,6 +160,7 @@ class JobMaker:
             references={},
             config=self.folder / "stream-infer.yaml",
             baseline=baseline,
+            has_retry=retry,
         )
 
 

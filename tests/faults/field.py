@@ -5,13 +5,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from stream_infer.testing.kafka import Topics
+from tests.checker.bounds import Ends, Shutdown
+from tests.checker.history import Partition
 from tests.end_to_end.harness import WORKER, WorkerProcess
 from tests.end_to_end.job import Job, JobMaker, Settings
 from tests.faults.brokers import Brokers
@@ -23,6 +25,7 @@ WORKERS = 2
 SESSION_S = 6.0
 TRANSACTION_S = 4.0
 LOOK_S = 0.2
+SAMPLE_S = 1.0
 ANSWER_S = 5.0
 STUCK_S = 180.0
 EXIT_S = 45.0
@@ -58,14 +61,12 @@ class Field:
         self._stack = ExitStack()
         self._names = 0
         self._starts = 0
-        self._asker = Consumer(
-            {
-                "bootstrap.servers": job.bootstrap_servers,
-                "group.id": job.application_id,
-                "isolation.level": "read_uncommitted",
-                "log_level": 0,
-            }
-        )
+        self._asker = self._consumer("read_uncommitted")
+        self._stable = self._consumer("read_committed")
+        self._outages = 0
+        self._sampled_s = 0.0
+        self.samples: dict[Partition, list[Ends]] = {}
+        self.shutdowns: list[Shutdown] = []
 
     @property
     def brokers(self) -> Brokers:
@@ -78,6 +79,7 @@ class Field:
         """Kill every worker."""
         self._stack.close()
         self._asker.close()
+        self._stable.close()
 
     def add(self, *, count: int = 1) -> None:
         """Start workers under names that nobody had."""
@@ -100,7 +102,9 @@ class Field:
         """Drain a worker and let it go for good; it must end with 0 in time."""
         del self.slots[slot.name]
         slot.process.terminate()
+        began_s = time.monotonic()
         code = self._wait_exit(slot)
+        self.shutdowns.append(Shutdown(slot.name, max(code, 0), time.monotonic() - began_s))
         # Python itself answers the signal before the worker is there to do it.
         if code != 0 and not (code == -signal.SIGTERM and not slot.process.log_text()):
             self.wrong_exits.append(f"{slot.name} ended with {code} after SIGTERM: {slot.process.log_tail()}")
@@ -128,6 +132,7 @@ class Field:
             if time.monotonic() - began_s > within_s:
                 raise StuckError(f"not within {within_s:g} s: {what}")
             self.tend()
+            self.sample()
             self.pause(LOOK_S)
         return time.monotonic() - began_s
 
@@ -136,6 +141,25 @@ class Field:
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
             self._asker.poll(min(left_s, 1.0))
+
+    def sample(self) -> None:
+        """Note how far answers are written and how far they can be read, every second; an outage begins anew."""
+        now_s = time.monotonic()
+        if now_s < self._sampled_s + SAMPLE_S:
+            return
+        self._sampled_s = now_s
+        try:
+            for number in range(PARTITIONS):
+                lane = TopicPartition(self.job.output, number)
+                stable = self._stable.get_watermark_offsets(lane, timeout=ANSWER_S)[1]
+                high = self._asker.get_watermark_offsets(lane, timeout=ANSWER_S)[1]
+                key = Partition(f"{self.job.output}, {self._outages} outages before", number)
+                self.samples.setdefault(key, []).append(Ends(now_s, high, stable))
+        except KafkaException:
+            self._outages += 1
+            for client in (self._stable, self._asker):
+                with suppress(KafkaException):
+                    client.list_topics(self.job.output, timeout=ANSWER_S)
 
     def ends(self) -> Committed | None:
         """Return the next offset of each partition of the input; None while the brokers do not tell."""
@@ -174,6 +198,16 @@ class Field:
 
         self.until(ask, what="the ends of the input are known")
         return found[0]
+
+    def _consumer(self, isolation: str) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self.job.bootstrap_servers,
+                "group.id": self.job.application_id,
+                "isolation.level": isolation,
+                "log_level": 0,
+            }
+        )
 
     def _lanes(self) -> list[TopicPartition]:
         return [TopicPartition(self.job.input, number) for number in range(PARTITIONS)]

@@ -13,14 +13,18 @@ from pathlib import Path
 
 from confluent_kafka import Message
 
+from tests.checker.bounds import progress, shutdown, stable_moves
 from tests.checker.reading import each_of
 from tests.end_to_end.events import EVENT, PREDICTION
 from tests.end_to_end.job import WIDTH, Job
-from tests.faults.field import Committed, Field, StuckError, open_field
+from tests.faults.field import TRANSACTION_S, Committed, Field, StuckError, open_field
 from tests.faults.kinds import Kind
 from tests.faults.reader import ReadingAlong, Seen, differences, seen
 from tests.faults.verdict import Inputs, Judge, Verdict
 
+STABLE_WITHIN_S = 15.0
+GRACE_S = 40.0
+LONG_S = 2.0
 LEDGER = Path(__file__).with_name("ledger.jsonl")
 
 
@@ -36,6 +40,7 @@ class Injection:
     records: int = 0
     lost: int = 0
     duplicated: int = 0
+    must_flow: bool = False
 
 
 @dataclass(slots=True)
@@ -89,7 +94,16 @@ def _inject_all(ground: Field, plan: Iterable[tuple[Kind, float]], made: Run) ->
         finally:
             recovery_s = time.monotonic() - began_s
             print(f"{number:4} {kind.name}: {said}: {recovery_s:.1f} s, {ground.flow.sent:,} sent", flush=True)
-        made.injections.append(Injection(kind.name, said, recovery_s, start, _committed(ground)))
+        made.injections.append(
+            Injection(
+                kind.name,
+                said,
+                recovery_s,
+                start,
+                _committed(ground),
+                must_flow=kind.keeps_quorum and recovery_s > LONG_S,
+            )
+        )
 
 
 def _finish(ground: Field) -> None:
@@ -119,6 +133,12 @@ def _judge(ground: Field, made: Run, along: ReadingAlong) -> None:
     for one in made.injections:
         one.records, one.lost, one.duplicated = judge.within(one.start, one.stop)
     made.broken += ground.wrong_exits
+    found = [
+        *stable_moves(ground.samples, within_s=TRANSACTION_S + STABLE_WITHIN_S),
+        *shutdown(ground.shutdowns, within_s=GRACE_S),
+        *progress({f"{one.kind} ({one.said})": one.records for one in made.injections if one.must_flow}),
+    ]
+    made.broken += [f"{one.law}: {one.found}" for one in found]
     exactly_once = made.guarantee == "exactly_once_v2"
     made.broken += differences(along.seen, afterwards) if exactly_once else []
     made.broken += made.verdict.broken(exactly_once=exactly_once)
