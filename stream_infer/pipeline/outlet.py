@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from stream_infer.clock import Clock
+from stream_infer.model.serving import Variant
 from stream_infer.pipeline.answer import Answered, Answers
 from stream_infer.pipeline.commit import NEVER
 from stream_infer.pipeline.infer import Inferred
@@ -14,6 +15,7 @@ from stream_infer.records import Records
 
 log = logging.getLogger(__name__)
 
+SAY_AFTER_S: Final = 1.0
 FULL: Final = 0.5
 """Share of `batching.queue_limit_records` that may be held back: from there on the queue runs dry or full."""
 
@@ -57,7 +59,9 @@ class Outlet:
     def put(self, inferred: Inferred) -> None:
         """Take the answers of a batch, and send everything that may go."""
         answered = self._answers.encode(inferred)
-        self._limit.note_model(scored=inferred.given - inferred.refused, failed=inferred.refused)
+        if inferred.served.variant is Variant.STABLE:
+            # A canary has limits of its own.
+            self._limit.note_model(scored=inferred.given - inferred.refused, failed=inferred.refused)
         if not self._held:
             self._since_s = self._clock.monotonic_s()
         self._held.append(answered)
@@ -96,7 +100,7 @@ class Outlet:
 
     def _hold(self, now_s: float) -> None:
         self._look_s = now_s + self._limit.allowed.window_s / BUCKETS
-        if not self._said:
+        if not self._said and now_s >= self._since_s + SAY_AFTER_S:
             self._said = True
             log.warning("answers are held back, and with them their positions: %s", self._limit.describe(self._tally))
 
@@ -104,9 +108,11 @@ class Outlet:
         if self._said:
             log.info("answers of %d records are held back no longer", self._tally.records)
         self._said = False
-        self._limit.note_sent(self._clock.monotonic_s(), self._tally)
-        self._tally = Tally()
         while self._held:
-            answered = self._held.popleft()
+            answered = self._held[0]
+            # A transaction that breaks off leaves the batch here, for `take_back`.
             self._answers.send(answered)
+            self._held.popleft()
+            self._tally -= answered.tally
+            self._limit.note_sent(self._clock.monotonic_s(), answered.tally)
             self._sent(answered.inferred)

@@ -121,10 +121,14 @@ class BatchPath:
         self.take_back(returned)
 
     def take_back(self, returned: Sequence[Records] = ()) -> None:
-        """Let everything be dealt and scored anew that is held, for whatever reason, and what is `returned`."""
-        held = self._held.take()
-        held_records = [held.records] if held else []
-        self._lanes.serve(self._slot.serving, returned=[*self.outlet.take_back(), *returned, *held_records])
+        """Let everything be dealt and scored anew that is held, for whatever reason, and what is `returned`.
+
+        Calls under way behind answers that are held come back with them, so that nothing overtakes those.
+        """
+        answers, waiting = self.outlet.take_back(), self._held.take()
+        behind = self._recall() if answers else []
+        returned = [*answers, *returned, *behind, *([waiting.records] if waiting else [])]
+        self._lanes.serve(self._slot.serving, returned=returned)
 
     def uses(self, version: LoadedVersion) -> bool:
         """Whether a version serves, or something still holds on to it."""
@@ -215,6 +219,10 @@ class BatchPath:
             self._limits.intake.give(len(records), size_bytes=records.size_bytes)
 
     def _finish(self, launched: Launched) -> None:
+        if not all(map(self._ledger.is_valid, launched.batch.records.runs)):
+            # A partition was given up during the call: what is still ours is scored again, in order.
+            self.take_back(self._recall(launched))
+            return
         is_canary = launched.batch.served.variant is Variant.CANARY
         try:
             with self._metrics.stage("infer"), self.watch.calling():

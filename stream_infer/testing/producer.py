@@ -68,7 +68,10 @@ class Fate(Enum):
 
 
 class FakeTransactions(FakeProducer):
-    """Delivers at `commit`, together with positions, which `committed` holds; `fates` are of the next commits."""
+    """Delivers at `commit`, together with positions, which `committed` holds; `fates` are of the next commits.
+
+    `breaks` counts the next calls of `send` during which the transaction turns out to be broken off.
+    """
 
     def __init__(self, partitions: dict[str, int], *, fates: Iterable[Fate] = ()) -> None:
         super().__init__(partitions)
@@ -76,12 +79,16 @@ class FakeTransactions(FakeProducer):
         self.committed: dict[Partition, int] = {}
         self.memberships: list[object] = []
         self.aborts = 0
+        self.breaks = 0
         self.is_open = False
         self._is_ready = True
 
     def send(self, outgoing: Outgoing) -> list[Unsent]:
         """Queue rows in the open transaction or a new one."""
         self._begin()
+        if self.breaks:
+            self.breaks -= 1
+            raise Undone("the transaction was broken off")
         return super().send(outgoing)
 
     def commit(self, positions: Positions, membership: object, *, within_s: float) -> None:

@@ -1,6 +1,6 @@
 """Exactly once under any order of polls, rebalances, canaries and transactions that fail in any way."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +9,7 @@ from stream_infer.model import LoadedVersion
 from stream_infer.model.serving import Serving
 from stream_infer.pipeline import inbox as told
 from stream_infer.records import Assigned, Partition
+from stream_infer.testing.device import LaterDevice
 from stream_infer.testing.producer import Fate
 from tests.pipeline.rolled import ByKey, named
 from tests.pipeline.scored import TOPIC, Ground
@@ -48,7 +49,17 @@ class Fail:
     fate: Fate
 
 
-Step = Poll | Turn | Serve | Revoke | Fail
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The transaction breaks off while something is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The device does everything that it was given."""
+
+
+Step = Poll | Turn | Serve | Revoke | Fail | Break | Work
 PARTITION = st.integers(0, PARTITIONS - 1)
 STEPS = st.lists(
     st.one_of(
@@ -58,6 +69,8 @@ STEPS = st.lists(
         st.builds(Serve, st.sampled_from([None, 30, 100])),
         st.builds(Revoke, PARTITION, is_lost=st.booleans(), is_member=st.booleans()),
         st.builds(Fail, st.sampled_from(list(Fate))),
+        st.builds(Break),
+        st.builds(Work),
     ),
     max_size=40,
 )
@@ -68,6 +81,8 @@ class World:
     """A worker with its consumer thread played: it polls on from where each partition stands."""
 
     loaded: LoadedVersion
+    device: LaterDevice = field(default_factory=LaterDevice)
+    polled: int = 0
     ground: Ground = field(init=False)
     positions: dict[int, int] = field(default_factory=dict)
     epochs: dict[int, int] = field(default_factory=dict)
@@ -76,6 +91,7 @@ class World:
     revision: int = 0
 
     def __post_init__(self) -> None:
+        self.loaded = replace(self.loaded, device=self.device)
         self.ground = Ground(named(self.loaded, "a"), exactly_once=True)
         self.ground.inbox.put(told.Begin([self.assign(number) for number in range(PARTITIONS)]))
 
@@ -93,6 +109,7 @@ class World:
                 offset, epoch = self.positions[partition], self.epochs[partition]
                 self.ground.poll(values, partition=partition, offset=offset, epoch=epoch)
                 self.positions[partition] += rows
+                self.polled += rows
             case Turn(after_s):
                 self.turn(after_s)
             case Serve(percent):
@@ -105,6 +122,10 @@ class World:
                 self.revoke(step)
             case Fail(fate):
                 self.ground.transactions.fates.append(fate)
+            case Break():
+                self.ground.transactions.breaks += 1
+            case Work():
+                self.device.settle()
 
     def revoke(self, step: Revoke) -> None:
         source = Partition(TOPIC, step.partition)
@@ -141,11 +162,13 @@ def test_what_is_seen_is_what_is_committed_once_each_and_in_order(loaded: Loaded
             committed = world.ground.transactions.committed.get(Partition(TOPIC, partition), 0)
             assert sorted(world.seen(partition)) == list(range(committed))
     world.ground.transactions.fates.clear()
+    world.ground.transactions.breaks = 0
     for _ in range(SETTLED):
         world.turn(0.5)
     for partition in range(PARTITIONS):
         committed = world.ground.transactions.committed.get(Partition(TOPIC, partition), 0)
         assert committed == world.positions[partition]
         assert sorted(world.seen(partition)) == list(range(committed))
+    assert world.ground.intake.given[0] == world.polled
     if not any(isinstance(step, Serve) for step in steps):
         assert all(world.seen(partition) == sorted(world.seen(partition)) for partition in range(PARTITIONS))
