@@ -20,7 +20,7 @@ test: lint types ## everything that CI runs: lint, types, and the tests on a rea
 	$(BIN)/python -m pytest $(ARGS)
 
 unit: $(INSTALLED) ## the tests that need no Kafka
-	$(BIN)/python -m pytest -m "not broker and not cuda and not docker and not integrations and not rollouts_full" $(ARGS)
+	$(BIN)/python -m pytest -m "not broker and not cuda and not docker and not integrations and not rollouts_full and not faults" $(ARGS)
 
 test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each is installed and started
 	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,integrations]'
@@ -29,7 +29,8 @@ test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each
 test-rollouts: $(INSTALLED) ## all rollouts under load on a real Kafka: every bad version and fault, 1,000 swaps
 	$(BIN)/python -m pytest -m rollouts_full tests/end_to_end $(ARGS)
 
-faults: $(INSTALLED) ## every fault on three brokers, under both guarantees: about 25 minutes
+faults: $(INSTALLED) ## every fault, on one broker and on three, under both guarantees: about 25 minutes
+	$(BIN)/python -m pytest -m faults tests/end_to_end
 	$(BIN)/python -m tests.faults every $(ARGS)
 
 soak: $(INSTALLED) ## random faults, 20 to 40 s apart, for an hour under each guarantee; ARGS="--minutes 10"

@@ -18,8 +18,17 @@ class Commit(Protocol):
 
     covers_all: bool
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether no model call may begin before the next commit."""
+        ...
+
     def due_s(self) -> float:
         """Return when the next commit is due; infinity when nothing moved since the last one."""
+        ...
+
+    def expect(self) -> None:
+        """Note that a model call begins, after which there will be something to commit."""
         ...
 
     def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
@@ -62,6 +71,7 @@ class AtLeastOnce:
     """
 
     covers_all = False
+    must_wait = False
 
     def __init__(
         self, ledger: Ledger, *, producer: OutputProducer, committer: PositionCommitter, interval_s: float
@@ -103,6 +113,9 @@ class AtLeastOnce:
             self._ledger.confirm(source, offset)
         if self._ledger.uncommitted():
             self.note_progress(now_s)
+
+    def expect(self) -> None:
+        """Do nothing: a commit needs nothing from elsewhere."""
 
     def hear_membership(self, membership: object | None, *, now_s: float) -> None:
         """Do nothing: none is asked for."""

@@ -1,7 +1,6 @@
 """The path of a batch, top to bottom: cut, decoded, launched, collected, answered.
 
-While a batch is on the device the next one is decoded, up to `max_concurrent_batches`. What serves changes between two
-batches, and only here.
+While a batch is on the device the next one is decoded. What serves changes between two batches, and only here.
 """
 
 import logging
@@ -190,6 +189,7 @@ class BatchPath:
             return
         self._held.relax()
         self._live_rows = len(records)
+        self._steps.commit.expect()
         with self._metrics.stage("infer"), self.watch.calling():
             self._in_flight.append(launch(decoded, Served(self._slot.serving, dealt.variant)))
 

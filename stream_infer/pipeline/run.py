@@ -71,8 +71,10 @@ class Scorer:
         if self._starts_over:
             self._commit.recover()
         else:
-            self._path.advance(drain=False)
             self._commit_if_due()
+            if not self._commit.must_wait:
+                self._path.advance(drain=False)
+                self._commit_if_due()
         if not self._holds_open():
             self._standby.call_once()
         self._standby.release_unused(self._path.uses)
@@ -84,11 +86,11 @@ class Scorer:
     def _wait_s(self) -> float | None:
         """Return how long nothing needs to be done; None when only a message can change that."""
         standby_s = NEVER if self._holds_open() else self._standby.wait_s()
-        if self._path.is_calling or not standby_s:
+        if not standby_s or (self._path.is_calling and not self._commit.must_wait):
             return 0.0
         if self._starts_over:
             return START_OVER_S
-        due_s = min(self._path.due_s(), self._commit.due_s())
+        due_s = self._commit.due_s() if self._commit.must_wait else min(self._path.due_s(), self._commit.due_s())
         wait_s = NEVER if due_s == NEVER else max(0.0, due_s - self._clock.monotonic_s())
         wait_s = min(wait_s, standby_s)
         return None if wait_s == NEVER else wait_s
@@ -190,10 +192,17 @@ class Scorer:
         positions: Positions = {}
         try:
             while self._path.advance(drain=True) and not self._path.is_held:
-                continue
+                self._commit_on_the_way(request.membership)
             self._path.collect_all()
             positions = self._commit.settle(None, request.membership)
         except Undone as reason:
             self._start_over(reason)
+            told.refuse(request.answer, reason)
         told.reply(request.answer, positions)
         self.ended = True
+
+    def _commit_on_the_way(self, membership: object | None) -> None:
+        """Commit during a drain, which may take longer than a transaction lasts."""
+        is_due = self._commit.covers_all and self._clock.monotonic_s() >= self._commit.due_s()
+        if is_due and not self._ledger.has_gaps(self._ledger.sources()):
+            self._commit.settle(None, membership)

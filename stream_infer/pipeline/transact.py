@@ -23,6 +23,9 @@ ENDURED: Final = 0.5
 """Share of it after which a transaction that cannot be committed yet is rolled back, before the broker does."""
 ABORT_S: Final = 5.0
 RECOVER_S: Final = 0.5
+AGAIN_FIRST_S: Final = 0.05
+AGAIN_LAST_S: Final = 5.0
+MOST_DOUBLINGS: Final = 10
 
 
 class ExactlyOnce:
@@ -49,30 +52,48 @@ class ExactlyOnce:
         self._clock = clock
         self._metrics = metrics
         self._membership: object | None = None
+        self._is_asked = False
         self._began_s: float | None = None
+        self._open_s: float | None = None
         self._due_s = NEVER
+        self._is_long = False
         self._must_rewind = False
+        self._rollbacks = 0
+        self._again_s = 0.0
 
     def due_s(self) -> float:
         """Return when the next commit is due, or can be looked at again."""
         return self._due_s
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether no call may begin before the commit: calls are so long that the transaction would not last."""
+        return self._is_long and self._open_s is not None
+
+    def expect(self) -> None:
+        """Ask for the membership early, so that it is there when a long call is over."""
+        if not self._is_asked and self._membership is None:
+            self._is_asked = True
+            self._committer.ask_membership()
+
     def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
         """Start the interval; after a long model call the commit does not wait for the next one."""
         if self._began_s is None:
             self._began_s = now_s
-            self._committer.ask_membership()
-        is_long = call_s > LONG_CALL * self._timeout_s
-        self._due_s = min(self._due_s, now_s if is_long else self._began_s + self._interval_s)
+            self.expect()
+        if self._open_s is None and self._producer.is_open:
+            self._open_s = now_s
+        self._is_long = self._is_long or call_s > LONG_CALL * self._timeout_s
+        self._due_s = min(self._due_s, now_s if self._is_long else self._began_s + self._interval_s)
 
     def commit_if_due(self, now_s: float) -> bool:
         """Commit; while the membership is not known, or a row done ahead waits for an earlier one, look again soon."""
         if now_s < self._due_s or self._began_s is None:
             return False
         if self._membership is None or self._ledger.has_gaps(self._ledger.sources()):
-            if now_s - self._began_s > ENDURED * self._timeout_s and self._producer.is_open:
+            if self._open_s is not None and now_s - self._open_s > ENDURED * self._timeout_s:
                 what = "this worker is no member of its group" if self._membership is None else "a record waits"
-                raise Undone(f"{what}, and the transaction is open for {now_s - self._began_s:.1f} s")
+                raise Undone(f"{what}, and the transaction is open for {now_s - self._open_s:.1f} s")
             self._due_s = now_s + LOOK_AGAIN_S
             if self._membership is None:
                 self._committer.ask_membership()
@@ -93,14 +114,14 @@ class ExactlyOnce:
         """Do nothing: the consumer thread commits nothing."""
 
     def hear_membership(self, membership: object | None, *, now_s: float) -> None:
-        """Keep the membership for the commit of the transaction that asked for it."""
-        self._membership = membership if self._began_s is not None else None
+        """Keep the membership for the next commit; None voids what was known."""
+        self._membership, self._is_asked = membership, False
         if self._due_s < now_s + LOOK_AGAIN_S:
             self._due_s = now_s
 
     def lose(self) -> None:
         """Raise `Undone` when anything is produced: rows of partitions that are lost may be in it."""
-        self._membership = None
+        self._membership, self._is_asked = None, False
         if self._producer.is_open:
             raise Undone("partitions were lost")
 
@@ -110,10 +131,17 @@ class ExactlyOnce:
         self._metrics.discard()
         self._reset()
         self._must_rewind = True
+        self._again_s = self._clock.monotonic_s() + min(AGAIN_FIRST_S * 2**self._rollbacks, AGAIN_LAST_S)
+        self._rollbacks = min(self._rollbacks + 1, MOST_DOUBLINGS)
         self._producer.abort(within_s=ABORT_S)
 
     def recover(self) -> None:
-        """Wait a moment for a producer that works, and then ask for the rewind, once."""
+        """Wait a moment for a producer that works, and then ask for the rewind, once.
+
+        Rollbacks without a commit between them are further and further apart.
+        """
+        if self._clock.monotonic_s() < self._again_s:
+            return
         if self._must_rewind and self._producer.recover(within_s=RECOVER_S):
             self._must_rewind = False
             self._committer.rewind()
@@ -127,6 +155,7 @@ class ExactlyOnce:
         self._producer.commit(moved, membership, within_s=self._timeout_s)
         for source, position in moved.items():
             self._ledger.confirm(source, position.offset)
+        self._rollbacks = 0
         self._metrics.transactions_total.labels("committed").inc()
         self._metrics.confirm()
         self._metrics.transaction_seconds.observe(self._clock.monotonic_s() - began_s)
@@ -134,5 +163,6 @@ class ExactlyOnce:
         return True
 
     def _reset(self) -> None:
-        self._began_s = self._membership = None
+        self._began_s = self._open_s = self._membership = None
+        self._is_asked = self._is_long = False
         self._due_s = NEVER

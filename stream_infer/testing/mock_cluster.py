@@ -94,6 +94,10 @@ class MockCluster:
         change = self._library.rd_kafka_mock_broker_set_up if is_up else self._library.rd_kafka_mock_broker_set_down
         change(self._cluster, _BROKER)
 
+    def set_round_trip(self, *, milliseconds: int) -> None:
+        """Let every answer of the broker take so long."""
+        self._library.rd_kafka_mock_broker_set_rtt(self._cluster, _BROKER, milliseconds)
+
     def _ask_for(self, names: Sequence[str]) -> None:
         """Make topics as other clients do: over a call from inside the cluster may sleep a second first."""
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
@@ -122,6 +126,7 @@ def _library() -> Any:
         ),
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_broker_set_rtt": (number, [pointer, ctypes.c_int32, number]),
         "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
     }
     for name, (result, arguments) in declared.items():

@@ -193,10 +193,20 @@ class SaslFiles:
         stamps = self._stamps()
         if not self._files or stamps == self._seen or None in stamps.values():
             return False
-        values = {name: self._value(name) for name in self.NAMES}
-        client.set_sasl_credentials(values["sasl.username"], values["sasl.password"])
+        self._hand_over(client)
         self._seen = stamps
         return True
+
+    def give(self, client: Any) -> None:
+        """Give a client that was made with the secrets of the start what the files hold now, if they can be read."""
+        stamps = self._stamps()
+        if self._files and None not in stamps.values():
+            self._hand_over(client)
+            self._seen = stamps
+
+    def _hand_over(self, client: Any) -> None:
+        values = {name: self._value(name) for name in self.NAMES}
+        client.set_sasl_credentials(values["sasl.username"], values["sasl.password"])
 
     def _value(self, name: str) -> str:
         path = self._files.get(name)

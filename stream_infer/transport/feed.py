@@ -63,6 +63,10 @@ class Credentials(Protocol):
         """Give `client` the new secrets if a file changed since the last call; say whether one did."""
         ...
 
+    def give(self, client: Any) -> None:
+        """Give a client that is made anew the secrets as they are now."""
+        ...
+
 
 @dataclass(slots=True)
 class PumpState:

@@ -157,7 +157,7 @@ class Pump:
         if start is None:
             records, _ = split_errors(messages)
             start = next(int(one.offset() or 0) for one in records if source_of(one) == source)
-        self._consumer.seek(TopicPartition(*source, start))
+        self._rebalancer.read_from(source, start)
 
     def _handle(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - as above
@@ -217,8 +217,10 @@ class Pump:
         if self._feed.commits.take_membership():
             self._feed.inbox.put(Member(self._rebalancer.membership()))
         if self._feed.commits.take_rewind():
-            self._rebalancer.rewind()
-            self._consumer.pause(_partitions(self._held & set(self._ownership.sources)))
+            if self._rebalancer.rewind():
+                self._consumer.pause(_partitions(self._held & set(self._ownership.sources)))
+            else:
+                self._feed.commits.rewind()
 
     def _note_state(self) -> None:
         state = self._feed.state
@@ -227,6 +229,7 @@ class Pump:
         state.positions_lost = self._rebalancer.positions_lost
         if state.last_turn_s >= self._look_at_s:
             self._look_at_s = state.last_turn_s + LOOK_S
+            self._rebalancer.restart_again()
             # Asks librdkafka's own thread, which is too dear for every turn.
             state.joined = bool(self._consumer.memberid())
             if self._feed.credentials is not None:

@@ -24,13 +24,16 @@ COMMITTED_TIMEOUT_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.1
 SETTLE_TIMEOUT_S: Final = 45.0
 # A group that has just been made, or whose broker moved, has no coordinator for a moment; librdkafka calls that final.
-COORDINATOR_MOVES: Final = frozenset(
+FOR_GOOD: Final = frozenset(
     {
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's local codes are spelt so
+        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - as above
     }
 )
+"""What the next attempt meets again; everything else about positions passes, a rebalance under way included."""
 
 
 class Rebalancer:
@@ -58,6 +61,7 @@ class Rebalancer:
         self.positions_lost = 0
         self.waiting: Callable[[], None] = lambda: None
         self.failure: Stop | None = None
+        self._unrestarted: set[Partition] = set()
 
     def on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Start new partitions at their committed offsets."""
@@ -105,9 +109,21 @@ class Rebalancer:
         Rows already polled stay valid: they are gone from the topic, so nobody else could answer them. A position
         beyond the end, which a topic made anew has, begins a new epoch instead.
         """
+        self._unrestarted.discard(source)
         if source not in self._ownership.sources:
             return
-        low, high = self._watermarks(source)
+        try:
+            low, high = self._watermarks(source)
+        except KafkaException as error:
+            if not _may_pass(error):
+                raise Stop(f"cannot read {source}: {error.args[0].str()}") from error
+            log.warning("%s cannot be read on yet: %s", source, error.args[0].str())
+            self._unrestarted.add(source)
+            return
+        self._restart_within(source, low, high)
+
+    def _restart_within(self, source: Partition, low: int, high: int) -> None:
+        """Read on inside what the topic holds."""
         reset = self._reset(source.topic)
         start = low if reset == "earliest" else high
         if reset == "error":
@@ -124,10 +140,37 @@ class Rebalancer:
         self._begin([Start(source, start, committed=False)])
         self._gatekeeper.pause_held()
 
-    def rewind(self) -> None:
-        """Read every owned partition again from its committed position, under a new epoch."""
+    def restart_again(self) -> None:
+        """Restart what could not be restarted before."""
+        for source in tuple(self._unrestarted):
+            self.restart(source)
+
+    def read_from(self, source: Partition, offset: int) -> None:
+        """Read one owned partition from an offset on, whatever trouble it is in."""
+        try:
+            self._consumer.seek(TopicPartition(*source, offset))
+        except KafkaException as error:
+            log.info("%s is assigned again, because it cannot be sought: %s", source, error.args[0].str())
+            self._consumer.incremental_unassign([TopicPartition(*source)])
+            self._begin([Start(source, offset, committed=False)])
+            self._gatekeeper.pause_held()
+
+    def rewind(self) -> bool:
+        """Read every owned partition again from its committed position, under a new epoch.
+
+        False when the positions are not known now: the caller must let callbacks run before it tries again, because
+        the group may have given the partitions away.
+        """
         sources = self._ownership.sources
-        starts = self._starts([TopicPartition(*source) for source in sources]) if sources else []
+        try:
+            partitions = [TopicPartition(*source) for source in sources]
+            committed = self._consumer.committed(partitions, timeout=COMMITTED_TIMEOUT_S) if sources else []
+            starts = [self._start(one) for one in committed]
+        except KafkaException as error:
+            if not _may_pass(error):
+                raise Stop(f"cannot read committed offsets: {error.args[0].str()}") from error
+            log.warning("waiting for committed offsets: %s", error)
+            return False
         self._inbox.put(Rewound(self._ownership.assign(starts)))
         if starts:
             # What librdkafka has fetched ahead goes with the assignment; a seek fails on a partition in trouble.
@@ -135,6 +178,7 @@ class Rebalancer:
             self._begin(starts)
             self._gatekeeper.pause_held()
         log.info("%s are read again from their committed positions", _listing(sources))
+        return True
 
     def membership(self) -> object | None:
         """Return the group's view of this worker as of now, for a transaction; None when it is no member."""
@@ -177,7 +221,7 @@ class Rebalancer:
                 committed = self._consumer.committed(partitions, timeout=COMMITTED_TIMEOUT_S)
                 return [self._start(one) for one in committed]
             except KafkaException as error:
-                if not _is_retriable(error):
+                if not _may_pass(error):
                     message = f"cannot read committed offsets: {error.args[0].str()}"
                     raise Stop(message) from error
                 log.warning("waiting for committed offsets: %s", error)
@@ -205,10 +249,9 @@ class Rebalancer:
         return int(low), int(high)
 
 
-def _is_retriable(error: KafkaException) -> bool:
+def _may_pass(error: KafkaException) -> bool:
     cause = error.args[0]
-    passing = bool(cause.retriable()) or cause.code() < 0 or cause.code() in COORDINATOR_MOVES
-    return passing and not cause.fatal()
+    return not cause.fatal() and cause.code() not in FOR_GOOD
 
 
 def _source(partition: TopicPartition) -> Partition:

@@ -37,6 +37,13 @@ HOPELESS: Final = frozenset(
         KafkaError.INVALID_TRANSACTION_TIMEOUT,
         KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - librdkafka's local codes are spelt so
         KafkaError._AUTHENTICATION,  # noqa: SLF001 - as above
+        # Of a record that was sent: its size is looked at before, so the topic was set otherwise meanwhile.
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.INVALID_RECORD,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
     }
 )
 """Errors that the next attempt meets again."""
@@ -81,10 +88,11 @@ class TransactionalSink(Sink):
         until_s = self._clock.monotonic_s() + within_s
         offsets = [TopicPartition(*source, position.offset) for source, position in positions.items()]
         if offsets:
+            # Made again it begins anew, unlike the others, which go on where they were.
             self._call(
-                lambda: self._producer.send_offsets_to_transaction(offsets, membership, SLICE_S), until_s=until_s
+                lambda left_s: self._producer.send_offsets_to_transaction(offsets, membership, left_s), until_s=until_s
             )
-        self._call(lambda: self._producer.commit_transaction(SLICE_S), until_s=until_s)
+        self._call(lambda _: self._producer.commit_transaction(SLICE_S), until_s=until_s)
         self._open = False
 
     def abort(self, *, within_s: float) -> None:
@@ -94,7 +102,7 @@ class TransactionalSink(Sink):
         self._open = False
         try:
             until_s = self._clock.monotonic_s() + within_s
-            self._call(lambda: self._producer.abort_transaction(SLICE_S), until_s=until_s)
+            self._call(lambda _: self._producer.abort_transaction(SLICE_S), until_s=until_s)
         except Undone as reason:
             log.warning("the transaction could not be aborted, a new producer takes over: %s", reason)
             self._quarantine()
@@ -105,6 +113,8 @@ class TransactionalSink(Sink):
             return True
         if self._clock.monotonic_s() < self._renew_at_s:
             return False
+        if self._credentials is not None:
+            self._credentials.refresh(self._producer)
         try:
             self._producer.init_transactions(within_s)
         except KafkaException as error:
@@ -123,11 +133,14 @@ class TransactionalSink(Sink):
             raise self._sorted(error.args[0]) from error
         self._open = True
 
-    def _call(self, call: Callable[[], None], *, until_s: float) -> None:
-        """Make a call, again while librdkafka says that it can be; what it did not finish in time nobody knows."""
+    def _call(self, call: Callable[[float], None], *, until_s: float) -> None:
+        """Make a call, again while librdkafka says that it can be; what it did not finish in time nobody knows.
+
+        It is given the seconds that are left.
+        """
         while True:
             try:
-                return call()
+                return call(max(until_s - self._clock.monotonic_s(), SLICE_S))
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
                 if not cause.retriable():
@@ -139,16 +152,25 @@ class TransactionalSink(Sink):
     def _refusal(self, topic: str, cause: KafkaError) -> StreamInferError:
         """Return what to raise for a record that librdkafka does not take."""
         if cause.code() == BROKEN_OFF:
-            return Undone(f"the transaction was broken off: {cause.str()}")
+            return self._sorted(self._why_broken_off() or cause)
         return self._sorted(cause)
+
+    def _why_broken_off(self) -> KafkaError | None:
+        """Return what made the transaction fail in the background, which only a commit that cannot be tells."""
+        try:
+            self._producer.commit_transaction(0.0)
+        except KafkaException as error:
+            cause: KafkaError = error.args[0]
+            return None if cause.retriable() else cause
+        return None
 
     def _sorted(self, cause: KafkaError) -> StreamInferError:
         """Return what to raise for an error of a transactional call that cannot be made again."""
         sentence = f"{cause.name()}: {cause.str()}"
         if cause.code() in HOPELESS:
             return Stop(f"the transaction cannot be committed: {sentence}; nothing of it is")
-        if cause.txn_requires_abort() and not cause.fatal():
-            return Undone(sentence)
+        if (cause.txn_requires_abort() or cause.code() == BROKEN_OFF) and not cause.fatal():
+            return Undone(f"the transaction was broken off: {sentence}")
         self._quarantine()
         self._note_fence(sentence)
         return Undone(f"another producer is needed: {sentence}")
@@ -168,6 +190,8 @@ class TransactionalSink(Sink):
         self._open = self._ready = False
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
         self._producer = self._create()
+        if self._credentials is not None:
+            self._credentials.give(self._producer)
         self._renew_at_s = self._clock.monotonic_s() + self._pause_s
 
     def _note_no_producer(self, cause: KafkaError) -> None:

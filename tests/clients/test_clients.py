@@ -115,6 +115,9 @@ def test_a_password_s_file_is_read_again_when_it_changes(tmp_path: Path) -> None
     assert files.refresh(client)
     assert not files.refresh(client)
     assert client.credentials == [("me", "second")]
+    another = Client()
+    files.give(another)
+    assert another.credentials == [("me", "second")]
 
 
 @pytest.mark.parametrize(

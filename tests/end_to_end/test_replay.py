@@ -77,7 +77,7 @@ def counts(job: Job) -> dict[tuple[str, str], int]:
     return {(one["reason"], one["model_version"]): one["letters"] for one in listed["reasons"]}
 
 
-@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+@pytest.mark.parametrize("guarantee", [pytest.param("at_least_once", marks=pytest.mark.faults), "exactly_once_v2"])
 def test_dead_letters_are_sent_back_and_answered_as_the_records_that_they_were(
     make_job: JobMaker, guarantee: str
 ) -> None:

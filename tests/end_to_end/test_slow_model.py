@@ -18,7 +18,8 @@ EVENTS = 600
 
 
 @pytest.mark.timeout(240)
-def test_a_model_slower_than_the_poll_interval_never_costs_the_membership(make_job: JobMaker) -> None:
+@pytest.mark.parametrize("guarantee", ["at_least_once", pytest.param("exactly_once_v2", marks=pytest.mark.faults)])
+def test_a_model_slower_than_the_poll_interval_never_costs_the_membership(make_job: JobMaker, guarantee: str) -> None:
     # As short as the brokers allow: the model must take longer, and is run several times before it serves.
     interval_s = max(SHORTEST_INTERVAL_S, shortest_session_ms(make_job.bootstrap_servers) / 1000)
     interval_ms = int(interval_s * 1000)
@@ -33,6 +34,7 @@ def test_a_model_slower_than_the_poll_interval_never_costs_the_membership(make_j
             "kafka": {"consumer_properties": limits},
             "batching": {"max_batch_size": BATCH, "queue_limit_records": QUEUE_LIMIT, "max_queue_delay_ms": 500},
             "model": {"version": VERSION},
+            "delivery": {"processing_guarantee": guarantee},
         },
     )
     write_slow(job.folder / "models", HIDDEN, rows=BATCH, seconds=interval_s * SLOWER_BY)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from stream_infer.errors import Undone
 from stream_infer.model import LoadedVersion
 from stream_infer.pipeline import inbox as told
 from stream_infer.records import Assigned, Partition
@@ -50,7 +51,7 @@ def test_without_a_membership_nothing_is_committed_and_at_last_it_is_rolled_back
     assert ground.transactions.memberships == []
     ground.turn(1, after_s=TIMEOUT_S)
     assert ground.transactions.aborts == 1
-    ground.turn()
+    ground.turn(2, after_s=0.1)
     assert ground.committed.rewinds == 1
 
 
@@ -134,9 +135,77 @@ def test_a_drain_commits_or_rolls_back_and_ends(ground: Ground) -> None:
     ground.poll([ground.value(1.0)])
     answer = ground.inbox.drain(MEMBERSHIP)
     ground.turn()
-    assert answer.result() == {}
+    assert isinstance(answer.exception(), Undone)
     assert ground.scorer.ended
     assert ground.predictions() == []
+
+
+def test_a_drain_that_takes_longer_than_a_transaction_commits_on_the_way(loaded: LoadedVersion) -> None:
+    slow = Slow(loaded, call_s=TIMEOUT_S * 0.6)
+    slow.poll(rows=40)
+    answer = slow.ground.inbox.drain(MEMBERSHIP)
+    slow.ground.turn()
+    assert answer.result() == {}
+    assert slow.ground.transactions.committed == {FIRST: 40}
+    assert slow.longest_open_s < TIMEOUT_S
+
+
+@pytest.mark.parametrize("call_s", [0.5, 1.5, 3.0, 6.0, 11.0])
+def test_calls_of_any_length_are_committed_before_the_broker_would_end_their_transaction(
+    loaded: LoadedVersion, call_s: float
+) -> None:
+    slow = Slow(loaded, call_s=call_s)
+    for _ in range(12):
+        slow.poll(rows=16)
+        slow.turn()
+    assert slow.ground.transactions.aborts == 0
+    assert slow.ground.transactions.committed[FIRST] >= 40
+    assert slow.longest_open_s < TIMEOUT_S
+
+
+class Slow:
+    """A model whose calls take a time, a backlog, and a consumer thread that answers while a call is under way."""
+
+    def __init__(self, loaded: LoadedVersion, *, call_s: float) -> None:
+        self._inner = loaded.call
+        self._call_s = call_s
+        self._asked = 0
+        self._next = 0
+        self._opened_s: float | None = None
+        self.longest_open_s = 0.0
+        self.ground = Ground(replace(loaded, call=self._call, version="slow"), exactly_once=True)
+        self.ground.inbox.put(told.Begin([Assigned(FIRST, 1, 0, committed=True)]))
+
+    def poll(self, *, rows: int) -> None:
+        self.ground.poll([self.ground.value(1.0)] * rows, offset=self._next)
+        self._next += rows
+
+    def turn(self) -> None:
+        """Let the scorer turn for a second in which the consumer thread answers once, or for one call."""
+        for _ in range(20):
+            self.ground.turn(after_s=0.05)
+            self._note_open()
+        self._answer()
+
+    def _call(self, *tensors: torch.Tensor) -> torch.Tensor:
+        self._note_open()
+        self.ground.clock.now_s += self._call_s
+        self._note_open()
+        self._answer()
+        return self._inner(*tensors)
+
+    def _answer(self) -> None:
+        if self.ground.committed.asked > self._asked:
+            self._asked = self.ground.committed.asked
+            self.ground.inbox.put(told.Member(MEMBERSHIP))
+
+    def _note_open(self) -> None:
+        now_s = self.ground.clock.now_s
+        if not self.ground.transactions.is_open:
+            self._opened_s = None
+            return
+        self._opened_s = now_s if self._opened_s is None else self._opened_s
+        self.longest_open_s = max(self.longest_open_s, now_s - self._opened_s)
 
 
 def test_a_start_that_nobody_committed_is_committed_without_any_record(ground: Ground) -> None:

@@ -87,7 +87,6 @@ ABORTED = [
     (Request.TXN_OFFSET_COMMIT, E.UNKNOWN_MEMBER_ID),
     (Request.TXN_OFFSET_COMMIT, E.REBALANCE_IN_PROGRESS),
     (Request.TXN_OFFSET_COMMIT, STALE_MEMBER_EPOCH),
-    (Request.PRODUCE, E.MSG_SIZE_TOO_LARGE),
 ]
 FENCED = [
     (Request.END_TXN, E.PRODUCER_FENCED),
@@ -105,6 +104,10 @@ HOPELESS = [
     (Request.ADD_OFFSETS_TO_TXN, E.GROUP_AUTHORIZATION_FAILED),
     (Request.TXN_OFFSET_COMMIT, E.GROUP_AUTHORIZATION_FAILED),
     (Request.TXN_OFFSET_COMMIT, E.FENCED_INSTANCE_ID),
+    (Request.PRODUCE, E.MSG_SIZE_TOO_LARGE),
+    (Request.PRODUCE, E.INVALID_TIMESTAMP),
+    (Request.PRODUCE, E.POLICY_VIOLATION),
+    (Request.PRODUCE, E.TOPIC_AUTHORIZATION_FAILED),
 ]
 
 
@@ -157,6 +160,48 @@ def test_what_the_next_attempt_would_meet_again_ends_the_worker(
     cluster.fail_next(request_, code)
     with pytest.raises(Stop, match="the transaction cannot be committed"):
         commit(sink, membership)
+
+
+@pytest.mark.parametrize("code", [E.TOPIC_AUTHORIZATION_FAILED, E.INVALID_TIMESTAMP, E.MSG_SIZE_TOO_LARGE], ids=name)
+def test_what_was_refused_in_the_background_is_told_by_the_next_record(
+    cluster: MockCluster, sink: TransactionalSink, code: int
+) -> None:
+    cluster.fail_next(Request.PRODUCE, code)
+    sink.send(ONE)
+    sink.flush()
+    with pytest.raises(Stop, match="the transaction cannot be committed"):
+        sink.send(ONE)
+
+
+def test_a_broker_that_takes_its_time_for_every_answer_sees_a_commit(
+    cluster: MockCluster, sink: TransactionalSink, membership: object
+) -> None:
+    cluster.set_round_trip(milliseconds=1_000)
+    try:
+        commit(sink, membership)
+    finally:
+        cluster.set_round_trip(milliseconds=0)
+    assert not sink.is_open
+
+
+def test_a_producer_that_is_made_anew_gets_the_secrets_as_they_are_now(
+    cluster: MockCluster, sink: TransactionalSink, membership: object, clock: HandClock
+) -> None:
+    given: list[object] = []
+
+    class Files:
+        def refresh(self, client: object) -> bool:
+            return False
+
+        def give(self, client: object) -> None:
+            given.append(client)
+
+    sink._credentials = Files()
+    cluster.fail_next(Request.END_TXN, E.PRODUCER_FENCED)
+    with pytest.raises(Undone):
+        commit(sink, membership)
+    assert len(given) == 1
+    recover(sink, clock)
 
 
 def test_a_worker_whose_transactions_are_ended_from_outside_again_and_again_gives_up(
