@@ -59,6 +59,10 @@ class Commit(Protocol):
         """Roll back what is produced and not committed."""
         ...
 
+    def abandon(self) -> None:
+        """Roll back, as far as that is done soon, because the worker ends: nobody else should have to wait for it."""
+        ...
+
     def recover(self) -> None:
         """After `undo`: see that the next transaction can begin, then ask once for partitions to be read again."""
         ...
@@ -125,6 +129,9 @@ class AtLeastOnce:
 
     def undo(self) -> None:
         """Do nothing: what was delivered stays."""
+
+    def abandon(self) -> None:
+        """Do nothing, as `undo`."""
 
     def recover(self) -> None:
         """Do nothing."""

@@ -60,6 +60,9 @@ class Scorer:
             self._turn()
         except Undone as reason:
             self._start_over(reason)
+        except Stop:
+            self._commit.abandon()
+            raise
 
     def _turn(self) -> None:
         message = self._inbox.get(self._wait_s())

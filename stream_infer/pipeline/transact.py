@@ -6,10 +6,11 @@ row in hand is void, and every owned partition is read again from what the broke
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from stream_infer.clock import Clock
-from stream_infer.errors import Undone
+from stream_infer.errors import StreamInferError, Undone
 from stream_infer.metrics import Metrics
 from stream_infer.pipeline.commit import NEVER
 from stream_infer.pipeline.ledger import Ledger
@@ -22,6 +23,7 @@ LONG_CALL: Final = 0.2
 ENDURED: Final = 0.5
 """Share of it after which a transaction that cannot be committed yet is rolled back, before the broker does."""
 ABORT_S: Final = 5.0
+ABANDON_S: Final = 2.0
 RECOVER_S: Final = 0.5
 AGAIN_FIRST_S: Final = 0.05
 AGAIN_LAST_S: Final = 5.0
@@ -134,6 +136,11 @@ class ExactlyOnce:
         self._again_s = self._clock.monotonic_s() + min(AGAIN_FIRST_S * 2**self._rollbacks, AGAIN_LAST_S)
         self._rollbacks = min(self._rollbacks + 1, MOST_DOUBLINGS)
         self._producer.abort(within_s=ABORT_S)
+
+    def abandon(self) -> None:
+        """Roll back for the next owner, who would wait for the broker to do it."""
+        with suppress(StreamInferError):
+            self._producer.abort(within_s=ABANDON_S)
 
     def recover(self) -> None:
         """Wait a moment for a producer that works, and then ask for the rewind, once.

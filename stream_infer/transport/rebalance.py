@@ -161,11 +161,13 @@ class Rebalancer:
         False when the positions are not known now: the caller must let callbacks run before it tries again, because
         the group may have given the partitions away.
         """
+        # A rebalance that waits to be heard must be: giving partitions up would answer it. What comes is void.
+        self._consumer.consume(1, 0)
         sources = self._ownership.sources
         try:
             partitions = [TopicPartition(*source) for source in sources]
             committed = self._consumer.committed(partitions, timeout=COMMITTED_TIMEOUT_S) if sources else []
-            starts = [self._start(one) for one in committed]
+            starts = [self._known_start(one) or self._start(one) for one in committed]
         except KafkaException as error:
             if not _may_pass(error):
                 raise Stop(f"cannot read committed offsets: {error.args[0].str()}") from error
@@ -227,6 +229,13 @@ class Rebalancer:
                 log.warning("waiting for committed offsets: %s", error)
                 self._calls.serve_until(Future(), timeout_s=ASK_AGAIN_S)
         return []
+
+    def _known_start(self, committed: TopicPartition) -> Start | None:
+        """Return where an owned partition started that has no committed position yet: `latest` is later by now."""
+        if committed.error is not None or committed.offset >= 0:
+            return None
+        start = self._ownership.start_of(_source(committed))
+        return None if start is None else Start(_source(committed), start, committed=False)
 
     def _start(self, committed: TopicPartition) -> Start:
         if committed.error is not None:

@@ -105,7 +105,8 @@ class TransactionalSink(Sink):
             self._call(lambda _: self._producer.abort_transaction(SLICE_S), until_s=until_s)
         except Undone as reason:
             log.warning("the transaction could not be aborted, a new producer takes over: %s", reason)
-            self._quarantine()
+            if self._ready:
+                self._quarantine()
 
     def recover(self, *, within_s: float) -> bool:
         """Make a new producer where the old one was given up; False when it is not ready within the time."""
