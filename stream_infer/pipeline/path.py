@@ -209,9 +209,7 @@ class BatchPath:
 
     def drop_all(self) -> None:
         """Let everything go that is on its way."""
-        dropped = [launched.batch.records for launched in self._in_flight]
-        while self._in_flight:
-            abandon(self._in_flight.popleft())
+        dropped = self._recall()
         held = self._held.take()
         dropped += [held.records] if held else []
         dropped += self.outlet.take_back()
@@ -262,11 +260,12 @@ class BatchPath:
 
     def _recall(self, *launched: Launched) -> list[Records]:
         """Give up the calls under way; return what they were for, behind what was `launched` before them."""
-        batches = [each.batch.records for each in (*launched, *self._in_flight)]
-        while self._in_flight:
+        given_up = [*launched, *self._in_flight]
+        self._in_flight.clear()
+        for each in given_up:
             with self.watch.calling():
-                abandon(self._in_flight.popleft())
-        return batches
+                abandon(each)
+        return [each.batch.records for each in given_up]
 
     def _judge(self, inferred: Inferred) -> None:
         """Tell the canary's guard of a batch, and stop the canary when the guard says so."""

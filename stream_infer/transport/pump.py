@@ -64,7 +64,7 @@ class Pump:
         )
         self._rebalancer.waiting = self._note_state
         self._held: set[Partition] = set()
-        self._look_at_s = 0.0
+        self._look_at_s = self._restart_at_s = 0.0
         self._paused = False
         self._blocked_since_s: float | None = None
 
@@ -96,6 +96,7 @@ class Pump:
         self._calls.serve()
         self._commit()
         self._answer()
+        self._restart()
         self._let_in(self._gatekeeper.opened())
         if self._paused:
             self._turn_paused()
@@ -222,6 +223,13 @@ class Pump:
             else:
                 self._feed.commits.rewind()
 
+    def _restart(self) -> None:
+        """Try again what could not be restarted: between polls, because it may take as long as a rebalance."""
+        now_s = self._feed.clock.monotonic_s()
+        if now_s >= self._restart_at_s:
+            self._restart_at_s = now_s + LOOK_S
+            self._rebalancer.restart_again()
+
     def _note_state(self) -> None:
         state = self._feed.state
         state.last_turn_s = self._feed.clock.monotonic_s()
@@ -229,7 +237,6 @@ class Pump:
         state.positions_lost = self._rebalancer.positions_lost
         if state.last_turn_s >= self._look_at_s:
             self._look_at_s = state.last_turn_s + LOOK_S
-            self._rebalancer.restart_again()
             # Asks librdkafka's own thread, which is too dear for every turn.
             state.joined = bool(self._consumer.memberid())
             if self._feed.credentials is not None:

@@ -131,6 +131,9 @@ class TransactionalSink(Sink):
         try:
             self._producer.begin_transaction()
         except KafkaException as error:
+            if error.args[0].code() == BROKEN_OFF:
+                # Nothing is open that could be aborted: this producer begins no transaction any more.
+                self._quarantine()
             raise self._sorted(error.args[0]) from error
         self._open = True
 
