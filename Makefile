@@ -29,7 +29,7 @@ test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each
 test-rollouts: $(INSTALLED) ## all rollouts under load on a real Kafka: every bad version and fault, 1,000 swaps
 	$(BIN)/python -m pytest -m rollouts_full tests/end_to_end $(ARGS)
 
-faults: $(INSTALLED) ## every fault, on one broker and on three, under both guarantees: about 25 minutes
+faults: $(INSTALLED) ## every fault, on one broker and on three, under both guarantees: about 35 minutes
 	$(BIN)/python -m pytest -m faults tests/end_to_end
 	$(BIN)/python -m tests.faults every $(ARGS)
 

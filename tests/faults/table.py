@@ -46,7 +46,7 @@ def _table(guarantee: str, lines: Sequence[Line]) -> Iterator[str]:
     yield f"### `{guarantee}`"
     yield ""
     yield (
-        f"{len(lines)} runs of {max(line['minutes'] for line in lines):.0f} minutes at most, "
+        f"Runs: {len(lines)}, of {max(line['minutes'] for line in lines):.0f} minutes at most; "
         f"{_sum(lines, 'records'):,} records, {injections:,} faults, {kills:,} of them kills of a worker: "
         f"{_sum(lines, 'lost'):,} lost, {_duplicated(lines)}, {_sum(lines, 'out_of_order'):,} out of order, "
         f"{_sum(lines, 'wrong'):,} wrong."
