@@ -42,7 +42,7 @@ def _table(guarantee: str, lines: Sequence[Line]) -> Iterator[str]:
             faults[kind].append(found)
     killing = {kind.name for kind in KINDS if kind.kills}
     injections = sum(_sum(one, "injections") for one in faults.values())
-    kills = sum(_sum(faults[kind], "injections") for kind in killing)
+    kills = sum(_sum(faults.get(kind, ()), "injections") for kind in killing)
     yield f"### `{guarantee}`"
     yield ""
     yield (
