@@ -57,7 +57,7 @@ class Batch:
     def commits(self) -> bool:
         """Whether a marker says that its producer's transaction counts."""
         key = next(self.entries()).key or b""
-        return struct.unpack_from(">hh", key)[1] == COMMIT_MARKER
+        return bool(struct.unpack_from(">hh", key)[1] == COMMIT_MARKER)
 
     def entries(self) -> Iterator[Entry]:
         """Yield the records; raises ValueError for a compressed batch."""

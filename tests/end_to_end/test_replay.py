@@ -99,7 +99,7 @@ def test_dead_letters_are_sent_back_and_answered_as_the_records_that_they_were(
             rollout.until_serving("2")
             replay(job, crew)
             rollout.drain_all()
-    history = job.history(crew.watch.observed)
+    history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)
     assert_answered_once(history)
     shown = json.loads(dlq(job, "show", "--reason", "wrong_length").stdout)
