@@ -33,3 +33,4 @@ def test_workers_that_join_and_leave_while_events_flow_hand_over_without_loss_re
     assert unanswered(history) == []
     assert len(history.events) == flow.sent
     assert duplicates(history) == 0
+    print(f"{len(history.commits)} commits, {len(history.written)} batches, {len(history.along)} answers read along")

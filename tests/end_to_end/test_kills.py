@@ -35,3 +35,4 @@ def test_three_sigkills_and_a_second_worker_lose_nothing_and_keep_answers_and_or
     assert len(history.predictions) == EVENTS + duplicates(history)
     assert guarantee == "at_least_once" or duplicates(history) == 0
     print(f"{duplicates(history)} answers were given twice; {len(crew.watch.observed)} moments were checked")
+    print(f"{len(history.commits)} commits, {len(history.written)} batches, {len(history.along)} answers read along")
