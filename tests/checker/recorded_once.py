@@ -39,9 +39,8 @@ def recorded_once() -> History:
 def sent_back(history: History, times: int = 1) -> History:
     """Return the history with the dead letter sent back, each try committed."""
     retries = [Retry(Place("retry", 0, number), UNDECODABLE) for number in range(times)]
-    last = history.observations[-1]
-    seen = replace(last, committed={**last.committed, Partition("retry", 0): times})
-    return replace(history, retries=retries, observations=[*history.observations[:-1], seen])
+    more = Commit(Partition("retry", 0), times, generation=2, producer=SECOND, epoch=0)
+    return replace(history, retries=retries, commits=[*history.commits, more])
 
 
 def refused_again(history: History) -> History:

@@ -38,4 +38,5 @@ def test_a_zombie_commits_nothing_and_comes_back_by_itself(make_job: JobMaker) -
     assert duplicates(history) == 0
     assert len({one.producer for one in history.commits}) == 2
     assert len({one.generation for one in history.commits}) > 2
+    assert {one.lane: one.offset for one in history.commits} == history.committed
     print(f"{len(history.commits)} commits, {len(history.written)} batches, {len(history.along)} answers read along")
