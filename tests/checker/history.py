@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 STABLE = "stable"
 CANARY = "canary"
+Fate = Literal["committed", "aborted", "open", "in no transaction"]
 
 
 class Partition(NamedTuple):
@@ -131,11 +132,32 @@ class Retry(NamedTuple):
     source: Place
 
 
+class Written(NamedTuple):
+    """Records of a topic of answers as they lie in its log, from `first` to `last`, and what became of them."""
+
+    lane: Partition
+    first: int
+    last: int
+    fate: Fate
+
+
+class Commit(NamedTuple):
+    """A position that counted: the group's generation in the log's order, and the producer whose transaction it was."""
+
+    lane: Partition
+    offset: int
+    generation: int
+    producer: int
+    epoch: int
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """Everything that a run read and wrote; records of a partition in its order, observations in time's.
 
-    `rollouts` are in the order in which they counted, `said` in that of the status topic.
+    `rollouts` are in the order in which they counted, `said` in that of the status topic. What only exactly once has:
+    `along` is where a reader of committed records found answers while the run went on, in its order; `written`, asked
+    for after the answers were read, and `commits` are in the logs' order.
     """
 
     events: Sequence[Event]
@@ -145,6 +167,9 @@ class History:
     rollouts: Sequence[Rollout] = ()
     said: Sequence[WorkerSaid] = ()
     retries: Sequence[Retry] = ()
+    along: Sequence[Place] = ()
+    written: Sequence[Written] = ()
+    commits: Sequence[Commit] = ()
 
     @property
     def retried(self) -> frozenset[Place]:

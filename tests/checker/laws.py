@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from tests.checker.history import Event, History, Observation, Partition, Place, Prediction, Violation
-from tests.checker.once import nothing_ahead, single_answer
+from tests.checker.once import laws_of_exactly_once
 from tests.checker.reference import Reference
 from tests.checker.rollouts import one_version_at_a_time
 
@@ -26,7 +26,7 @@ def check(history: History, references: Mapping[str, Reference], *, exactly_once
     `references` are the models by version. `exactly_once` adds what only that promises, once no transaction is open.
     """
     found = [
-        *((single_answer(history), nothing_ahead(history)) if exactly_once else ()),
+        *(laws_of_exactly_once(history) if exactly_once else ()),
         no_loss(history),
         one_answer(history),
         no_phantom(history, references),

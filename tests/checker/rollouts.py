@@ -44,7 +44,8 @@ def one_version_at_a_time(history: History) -> Iterator[Violation]:
     """I10; a history without rollouts says nothing of versions."""
     if history.rollouts:
         facts = facts_of(history)
-        first = first_answers(history.predictions)
+        # What was sent back is answered by the version that serves by then.
+        first = first_answers([one for one in history.predictions if one.source not in history.retried])
         yield from chain(
             as_told(history.predictions, facts),
             never_unheard_of(history.predictions, facts),

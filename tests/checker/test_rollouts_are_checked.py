@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.checker.history import CANARY, STABLE, History, Place, Prediction
+from tests.checker.history import CANARY, STABLE, History, Place, Prediction, Retry
 from tests.checker.laws import check
 from tests.checker.recorded import REFERENCES
 from tests.checker.recorded_rollouts import KEYS, PER_ROLLOUT, ROLLOUTS, STEP_US, answer_under, rolled
@@ -111,6 +111,12 @@ def test_a_partition_may_go_back_where_a_worker_reported_that_it_cannot_load_wha
     back = with_answer(rolled(), FIRST_OF_2 + 1, as_under(0))
     assert found(replace(back, said=failed("2").said)) == []
     assert found(replace(back, said=failed("1").said)) != []
+
+
+def test_what_was_sent_back_is_answered_by_the_version_that_serves_by_then() -> None:
+    later = with_answer(rolled(), 1, as_under(2))
+    assert found(later) != []
+    assert found(replace(later, retries=[Retry(Place("retry", 0, 0), Place("in", 0, 1))])) == []
 
 
 def test_a_canary_that_tripped_may_be_answered_by_stable_and_stable_never_by_the_canary() -> None:

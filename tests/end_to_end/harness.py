@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from stream_infer.testing.kafka.properties import free_port
+from tests.checker.history import Place
 from tests.end_to_end.watch import Watch
 
 POLL_S = 0.05
@@ -84,10 +85,14 @@ class WorkerProcess:
 
 
 class Crew:
-    """The workers of one test: started one by one, watched together, all ended when the block ends."""
+    """The workers of one test: started one by one, watched together, all ended when the block ends.
 
-    def __init__(self, watch: Watch, *, config: Path, folder: Path) -> None:
+    `along` is where a reader of committed records has found answers, if there is one.
+    """
+
+    def __init__(self, watch: Watch, along: Sequence[Place] = (), *, config: Path, folder: Path) -> None:
         self.watch = watch
+        self.along = along
         self._config = config
         self._folder = folder
         self._stack = ExitStack()

@@ -1,8 +1,8 @@
 """One deployment of the worker: topics, model and settings file of its own, and what the checker reads of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import yaml
 
 from stream_infer.testing.kafka import Topics
 from stream_infer.testing.models import MadeVersion, write_mlp
-from tests.checker.history import History, Observation
+from tests.checker.history import History, Observation, Place
 from tests.checker.laws import check
 from tests.checker.reading import Decode, read_dead_letters, read_events, read_predictions, read_retries, read_topic
 from tests.checker.reference import Layer, MlpReference
 from tests.checker.told import read_rollouts, read_statuses
+from tests.checker.transactions import read_commits, read_written
+from tests.end_to_end.along import reading_along
 from tests.end_to_end.events import EVENT, PREDICTION, Sent, send
 from tests.end_to_end.harness import Crew
 from tests.end_to_end.watch import Watch
@@ -71,23 +73,25 @@ class Job:
         """Give an empty crew for the job; its workers are ended with the block."""
         answers = (self.output, self.dead_letter)
         watch = Watch(self.bootstrap_servers, group=self.application_id, inputs=self.inputs, outputs=answers)
-        with closing(watch), Crew(watch, config=self.config, folder=self.folder) as crew:
+        reading = reading_along(self.bootstrap_servers, answers) if self.is_exactly_once() else nullcontext(())
+        with closing(watch), reading as along, Crew(watch, along, config=self.config, folder=self.folder) as crew:
             yield crew
 
     def history(
         self,
         observed: Sequence[Observation] = (),
         *,
+        along: Sequence[Place] = (),
         events: Decode | None = None,
         predictions: Decode | None = None,
     ) -> History:
-        """Return what the topics hold now; `observed` is what a watch saw meanwhile.
+        """Return what the topics hold now; `observed` and `along` are what a watch and a reader saw meanwhile.
 
         Events and predictions are read as single-object Avro of the project's schemas unless told otherwise.
         """
         servers = self.bootstrap_servers
         decode = events or EVENT.decoder()
-        return History(
+        read = History(
             events=[event for topic in self.inputs for event in read_events(read_topic(servers, topic), decode)],
             predictions=read_predictions(read_topic(servers, self.output), predictions or PREDICTION.decoder()),
             dead_letters=read_dead_letters(read_topic(servers, self.dead_letter)),
@@ -95,14 +99,24 @@ class Job:
             rollouts=read_rollouts(read_topic(servers, self.control), model=MODEL, before=self.baseline),
             said=read_statuses(read_topic(servers, self.status)),
             retries=read_retries(read_topic(servers, self.retry)) if self.has_retry else (),
+            along=along,
         )
+        return self._with_transactions(read) if self.is_exactly_once() else read
+
+    def is_exactly_once(self) -> bool:
+        """Return what the settings promise."""
+        written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        return bool(written["delivery"].get("processing_guarantee") == "exactly_once_v2")
 
     def assert_lawful(self, history: History) -> None:
         """Raise AssertionError with what the checker found, if anything: all that the settings' guarantee promises."""
-        written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        exactly_once = written["delivery"].get("processing_guarantee") == "exactly_once_v2"
-        found = check(history, self.references, exactly_once=exactly_once)
+        found = check(history, self.references, exactly_once=self.is_exactly_once())
         assert not found, "\n".join(f"{one.law}: {one.found}" for one in found)
+
+    def _with_transactions(self, read: History) -> History:
+        """Return a history with what became of transactions since, and who committed."""
+        written = read_written(self.bootstrap_servers, self.output, self.dead_letter)
+        return replace(read, written=written, commits=read_commits(self.bootstrap_servers, self.application_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def test_sigterm_under_load_commits_exactly_what_was_answered_and_leaves_nothing
         crew.until_done()
         assert crew.drain(last) == 0
         counters.append(final_counters(last))
-    history = job.history(crew.watch.observed)
+    history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)
     assert unanswered(history) == []
     assert duplicates(history) == 0

@@ -28,8 +28,9 @@ def test_workers_that_join_and_leave_while_events_flow_hand_over_without_loss_re
             until_shared(crew, job, 6)
         crew.until_done()
         assert crew.drain(third) == 0
-    history = job.history(crew.watch.observed)
+    history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)
     assert unanswered(history) == []
     assert len(history.events) == flow.sent
     assert duplicates(history) == 0
+    print(f"{len(history.commits)} commits, {len(history.written)} batches, {len(history.along)} answers read along")

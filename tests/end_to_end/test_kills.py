@@ -29,10 +29,10 @@ def test_three_sigkills_and_a_second_worker_lose_nothing_and_keep_answers_and_or
         crew.start()
         crew.kill(third)
         crew.until_done(within_s=90)
-        observed = crew.watch.observed
-    history = job.history(observed)
+    history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)
     assert unanswered(history) == []
     assert len(history.predictions) == EVENTS + duplicates(history)
     assert guarantee == "at_least_once" or duplicates(history) == 0
-    print(f"{duplicates(history)} answers were given twice; {len(observed)} moments were checked")
+    print(f"{duplicates(history)} answers were given twice; {len(crew.watch.observed)} moments were checked")
+    print(f"{len(history.commits)} commits, {len(history.written)} batches, {len(history.along)} answers read along")

@@ -3,7 +3,6 @@
 import json
 import subprocess
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from stream_infer.testing.models import seeded_mlp, write_module
 from tests.checker.history import History
 from tests.end_to_end.events import Sent, encode, make_events
 from tests.end_to_end.harness import SCRIPTS, Crew, environment
-from tests.end_to_end.job import CLASSES, WIDTH, Job, JobMaker, Settings
+from tests.end_to_end.job import CLASSES, WIDTH, Job, JobMaker, Settings, reference_of
 from tests.end_to_end.rollouts import Rollout
 
 GOOD = 400
@@ -36,12 +35,15 @@ class Fussy(nn.Module):
         return self.inner(x) + torch.where(x[:, :1] > 100.0, nan, torch.zeros_like(nan))  # type: ignore[no-any-return] # torch types a call as Any
 
 
-def write_fussy(repository: Path, version: str) -> None:
+def write_fussy(job: Job, version: str) -> None:
+    """Write the version and let the checker know its network, which scores what it does not refuse."""
     manifest = {
         "inputs": [{"name": "x", "field": "features", "dtype": "float32", "shape": [WIDTH]}],
         "outputs": {"task": "classification", "activation": "softmax"},
     }
-    write_module(repository, Fussy(), version=version, manifest=manifest)
+    module = Fussy()
+    write_module(job.repository, module, version=version, manifest=manifest)
+    job.references[version] = reference_of(module.inner.state_dict())
 
 
 def event(name: str, features: list[float]) -> bytes:
@@ -87,7 +89,7 @@ def test_dead_letters_are_sent_back_and_answered_as_the_records_that_they_were(
         "batching": {"max_batch_size": 16},
     }
     job = make_job(versions={"2": 2}, settings=settings, retry=True)
-    write_fussy(job.repository, "1")
+    write_fussy(job, "1")
     job.send(mixed())
     with job.crew() as crew:
         rollout = Rollout(job, crew)
@@ -99,7 +101,7 @@ def test_dead_letters_are_sent_back_and_answered_as_the_records_that_they_were(
             rollout.until_serving("2")
             replay(job, crew)
             rollout.drain_all()
-    history = job.history(crew.watch.observed)
+    history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)
     assert_answered_once(history)
     shown = json.loads(dlq(job, "show", "--reason", "wrong_length").stdout)

@@ -51,7 +51,7 @@ def test_a_model_slower_than_the_poll_interval_never_costs_the_membership(make_j
         assert members(job.bootstrap_servers, job.application_id) == before
         assert list(before.values()) == [4]
         assert crew.drain(worker) == 0
-    history = job.history(crew.watch.observed)
+    history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)
     assert unanswered(history) == []
     assert duplicates(history) == 0

@@ -31,8 +31,12 @@ def test_a_zombie_commits_nothing_and_comes_back_by_itself(make_job: JobMaker) -
         crew.until_done()
         assert crew.drain(zombie) == 0
         assert crew.drain(other) == 0
-    history = job.history(crew.watch.observed)
+    history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)
     assert unanswered(history) == []
     assert len(history.events) == flow.sent
     assert duplicates(history) == 0
+    assert len({one.producer for one in history.commits}) == 2
+    assert len({one.generation for one in history.commits}) > 2
+    assert {one.lane: one.offset for one in history.commits} == history.committed
+    print(f"{len(history.commits)} commits, {len(history.written)} batches, {len(history.along)} answers read along")

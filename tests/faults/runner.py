@@ -14,7 +14,9 @@ from pathlib import Path
 from confluent_kafka import Message
 
 from tests.checker.bounds import progress, shutdown, stable_moves
+from tests.checker.once import one_owner
 from tests.checker.reading import each_of
+from tests.checker.transactions import read_commits
 from tests.end_to_end.events import EVENT, PREDICTION
 from tests.end_to_end.job import WIDTH, Job
 from tests.faults.field import TRANSACTION_S, Committed, Field, StuckError, open_field
@@ -138,8 +140,10 @@ def _judge(ground: Field, made: Run, along: ReadingAlong) -> None:
         *shutdown(ground.shutdowns, within_s=GRACE_S),
         *progress({f"{one.kind} ({one.said})": one.records for one in made.injections if one.must_flow}),
     ]
-    made.broken += [f"{one.law}: {one.found}" for one in found]
     exactly_once = made.guarantee == "exactly_once_v2"
+    if exactly_once:
+        found += one_owner(read_commits(ground.job.bootstrap_servers, ground.job.application_id))
+    made.broken += [f"{one.law}: {one.found}" for one in found]
     made.broken += differences(along.seen, afterwards) if exactly_once else []
     made.broken += made.verdict.broken(exactly_once=exactly_once)
     print(made.verdict.sentence(), flush=True)
