@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream_infer.testing.kafka import Cluster, Topics
 from tests.checker.history import Partition
+from tests.checker.once import one_owner
 from tests.checker.transactions import read_commits, read_written
 from tests.checker.wire import read_batches
 
@@ -84,6 +85,19 @@ def test_positions_that_counted_name_their_generation_and_their_producer(kafka: 
     assert (first.lane, first.offset, second.lane, second.offset) == (lane, 5, lane, 7)
     assert first.generation < second.generation
     assert first.producer != second.producer
+
+
+def test_a_second_producer_that_commits_beside_the_owner_is_found(kafka: Cluster, topics: Topics) -> None:
+    topic, group = topics.create("in", partitions=1), topics.name("group")
+    owner, zombie = producer(kafka, topics.name("owner")), producer(kafka, topics.name("zombie"))
+    with member(kafka, group, topic) as consumer:
+        # The broker lets it: the second one borrows the membership of the first.
+        for offset, sender in ((5, owner), (9, zombie)):
+            assert list(one_owner(read_commits(kafka.bootstrap_servers, group))) == []
+            sender.begin_transaction()
+            commit(sender, consumer, Partition(topic, 0), offset)
+            sender.commit_transaction(TIMEOUT_S)
+    assert [one.law for one in one_owner(read_commits(kafka.bootstrap_servers, group))] == ["I7"]
 
 
 def test_a_long_log_is_read_in_several_answers_without_a_gap(kafka: Cluster, topics: Topics) -> None:
