@@ -1,9 +1,11 @@
 """Where the faults happen: brokers, workers that are started again when they end, events that keep coming."""
 
 import random
+import re
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ TRANSACTION_S = 4.0
 LOOK_S = 0.2
 SAMPLE_S = 1.0
 ANSWER_S = 5.0
+ANSWERED = re.compile(rb"^stream_infer_predictions_produced_total (\S+)$", re.MULTILINE)
 STUCK_S = 180.0
 EXIT_S = 45.0
 Committed = Mapping[int, int]
@@ -34,6 +37,10 @@ Committed = Mapping[int, int]
 
 class StuckError(Exception):
     """Something did not come about in time; the text says what."""
+
+
+class NotDoneError(Exception):
+    """A fault found nothing to harm, or something else came first; the text says what. It is not counted."""
 
 
 @dataclass(slots=True)
@@ -44,6 +51,15 @@ class Slot:
     process: WorkerProcess
     point: str | None
     exits: list[int] = field(default_factory=list)
+
+    def is_at_work(self) -> bool:
+        """Whether this process has answered records since its start, and the answers stay."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.process.web_port}/metrics", timeout=ANSWER_S) as page:
+                found = ANSWERED.search(page.read())
+        except OSError:
+            return False
+        return found is not None and float(found[1]) > 0
 
 
 class Field:
@@ -57,6 +73,7 @@ class Field:
         self.revision = 0
         self.slots: dict[str, Slot] = {}
         self.wrong_exits: list[str] = []
+        self.own_ends: list[int] = []
         self._folder = folder
         self._stack = ExitStack()
         self._names = 0
@@ -90,8 +107,15 @@ class Field:
             self.slots[name] = Slot(name, self._start(name, point), point)
 
     def any_slot(self) -> Slot:
-        """Return one of the workers."""
-        return self.slots[self.rng.choice(sorted(self.slots))]
+        """Return one of the workers that score, as soon as there is one: what still starts is no victim."""
+        found: list[Slot] = []
+
+        def look() -> bool:
+            found.extend(self.slots[name] for name in sorted(self.slots) if self.slots[name].is_at_work())
+            return bool(found)
+
+        self.until(look, what="a worker scores")
+        return self.rng.choice(found)
 
     def restart(self, slot: Slot, point: str | None = None) -> None:
         """Start a worker again that has ended; it can be told to end itself at `point`, at any one without it."""
@@ -121,6 +145,7 @@ class Field:
                 code = slot.process.wait()
                 slot.exits.append(code)
                 if code != -signal.SIGKILL:
+                    self.own_ends.append(code)
                     last = slot.process.log_tail().splitlines()[-1:]
                     print(f"  {slot.name} ended by itself with {code}: {last}", file=sys.stderr, flush=True)
                 self.restart(slot)

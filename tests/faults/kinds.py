@@ -9,7 +9,7 @@ from confluent_kafka import ElectionType, KafkaException, Producer, TopicPartiti
 from confluent_kafka.admin import AdminClient
 
 from tests.end_to_end.job import MODEL
-from tests.faults.field import SESSION_S, TRANSACTION_S, WORKERS, Field
+from tests.faults.field import SESSION_S, TRANSACTION_S, WORKERS, Field, NotDoneError, Slot
 from tests.faults.worker import TOLD
 
 AWAY_S = 3.0
@@ -34,9 +34,11 @@ def kill_at_point(field: Field) -> str:
     point = slot.point
     slot.process.process.send_signal(TOLD)
     field.until(lambda: not slot.process.is_running() or bool(slot.exits), what="the worker ends", within_s=60.0)
+    code = slot.exits.pop() if slot.exits else slot.process.wait()
     if not slot.process.is_running():
         field.restart(slot)
-    slot.exits.clear()
+    if code != -signal.SIGKILL:
+        raise NotDoneError(f"{slot.name} was told to end {point} and ended with {code}")
     return f"{slot.name} {point}"
 
 
@@ -134,16 +136,25 @@ def all_brokers_down(field: Field, seconds: float = 60.0) -> str:
 
 
 def move_leaders(field: Field) -> str:
-    """Give every partition back to its preferred leader: also those of positions and transactions."""
+    """Give partitions back to their preferred leader, also those of positions and transactions, after a restart."""
+    number = field.rng.randrange(len(field.brokers.nodes))
+    field.brokers.nodes[number].stop()
+    field.brokers.start()
+    moved = _elect(field)
+    if not moved:
+        raise NotDoneError("every partition has its preferred leader")
+    return f"{moved} partitions"
+
+
+def _elect(field: Field) -> int:
     admin = AdminClient({"bootstrap.servers": field.job.bootstrap_servers, "log_level": 0})
     topics = admin.list_topics(timeout=ADMIN_S).topics
     lanes = [TopicPartition(name, number) for name, found in topics.items() for number in found.partitions]
     try:
         answers = admin.elect_leaders(ElectionType.PREFERRED, lanes).result(ADMIN_S)
-        moved = sum(error is None for error in answers.values())
     except KafkaException as error:
-        return str(error.args[0].str())
-    return f"{moved} partitions"
+        raise NotDoneError(f"no leaders were elected: {error.args[0].str()}") from error
+    return sum(error is None for error in answers.values())
 
 
 def poison(field: Field) -> str:

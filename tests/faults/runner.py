@@ -19,7 +19,7 @@ from tests.checker.reading import each_of
 from tests.checker.transactions import read_commits
 from tests.end_to_end.events import EVENT, PREDICTION
 from tests.end_to_end.job import WIDTH, Job
-from tests.faults.field import TRANSACTION_S, Committed, Field, StuckError, open_field
+from tests.faults.field import TRANSACTION_S, Committed, Field, NotDoneError, StuckError, open_field
 from tests.faults.kinds import Kind
 from tests.faults.reader import ReadingAlong, Seen, differences, seen
 from tests.faults.verdict import Inputs, Judge, Verdict
@@ -55,6 +55,7 @@ class Run:
     injections: list[Injection] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
     broken: list[str] = field(default_factory=list)
+    own_ends: Sequence[int] = ()
 
 
 def run(guarantee: str, plan: Callable[[random.Random], Iterator[tuple[Kind, float]]], *, rate: int, seed: int) -> Run:
@@ -71,6 +72,7 @@ def run(guarantee: str, plan: Callable[[random.Random], Iterator[tuple[Kind, flo
                 _inject_all(ground, plan(rng), made)
                 _finish(ground)
             _judge(ground, made, along)
+            made.own_ends = ground.own_ends
         except StuckError as error:
             made.broken.append(str(error))
         if made.broken:
@@ -90,7 +92,11 @@ def _inject_all(ground: Field, plan: Iterable[tuple[Kind, float]], made: Run) ->
         ground.tend()
         start, goal = _committed(ground), ground.until_ends()
         began_s = time.monotonic()
-        said = kind.inject(ground)
+        try:
+            said = kind.inject(ground)
+        except NotDoneError as error:
+            print(f"{number:4} {kind.name}: not done: {error}", flush=True)
+            continue
         try:
             ground.until(lambda: ground.is_past(goal), what=f"recovery from: {kind.name} ({said})")  # noqa: B023 - used at once
         finally:
@@ -179,6 +185,7 @@ def write_down(made: Run, ledger: Path = LEDGER) -> None:
         "out_of_order": made.verdict.out_of_order,
         "wrong": made.verdict.wrong + made.verdict.phantoms,
         "broken": len(made.broken),
+        "ended_by_themselves": len(made.own_ends),
         "faults": {kind: _summed([one for one in made.injections if one.kind == kind]) for kind in kinds},
     }
     with ledger.open("a", encoding="utf-8") as out:
