@@ -33,7 +33,7 @@ class Request(IntEnum):
 
 
 class MockCluster:
-    """A cluster of one broker on 127.0.0.1, there from entering the `with` block to leaving it.
+    """A cluster of one broker, or more, on 127.0.0.1, there from entering the `with` block to leaving it.
 
     It keeps 5 MB and 100,000 records of a partition and drops the oldest beyond that. Topics are made here, since
     requests to create them are not answered; one that nobody made appears with four partitions when it is first asked
@@ -41,7 +41,8 @@ class MockCluster:
     share. Aborted records are not hidden.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, brokers: int = 1) -> None:
+        self._brokers = brokers
         self._library = _library()
         self._client: int | None = None
         self._cluster: int | None = None
@@ -51,7 +52,7 @@ class MockCluster:
         conf = self._library.rd_kafka_conf_new()
         self._library.rd_kafka_conf_set(conf, b"log_level", b"0", error, _ERROR_BYTES)
         self._client = self._library.rd_kafka_new(_PRODUCER, conf, error, _ERROR_BYTES)
-        self._cluster = self._client and self._library.rd_kafka_mock_cluster_new(self._client, 1)
+        self._cluster = self._client and self._library.rd_kafka_mock_cluster_new(self._client, self._brokers)
         if not self._cluster:
             raise Stop(f"librdkafka's mock cluster did not start: {error.value.decode() or 'no reason given'}")
         return self
@@ -89,10 +90,19 @@ class MockCluster:
         errors = (ctypes.c_int * len(codes))(*codes)
         self._library.rd_kafka_mock_push_request_errors_array(self._cluster, request, len(codes), errors)
 
-    def set_up(self, *, is_up: bool) -> None:
-        """Take the broker down, or bring it back."""
+    def place(self, broker: int, *, group: str, topics: Sequence[str], transactional_id: str, coordinates: int) -> None:
+        """Let one broker lead all partitions and a transactional id's transactions, and another coordinate a group."""
+        library, cluster = self._library, self._cluster
+        library.rd_kafka_mock_coordinator_set(cluster, b"transaction", transactional_id.encode(), broker)
+        library.rd_kafka_mock_coordinator_set(cluster, b"group", group.encode(), coordinates)
+        for topic in topics:
+            for number in range(PARTITIONS):
+                library.rd_kafka_mock_partition_set_leader(cluster, topic.encode(), number, broker)
+
+    def set_up(self, *, is_up: bool, broker: int = _BROKER) -> None:
+        """Take a broker down, or bring it back."""
         change = self._library.rd_kafka_mock_broker_set_up if is_up else self._library.rd_kafka_mock_broker_set_down
-        change(self._cluster, _BROKER)
+        change(self._cluster, broker)
 
     def set_round_trip(self, *, milliseconds: int) -> None:
         """Let every answer of the broker take so long."""
@@ -127,6 +137,8 @@ def _library() -> Any:
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_rtt": (number, [pointer, ctypes.c_int32, number]),
+        "rd_kafka_mock_coordinator_set": (number, [pointer, text, text, ctypes.c_int32]),
+        "rd_kafka_mock_partition_set_leader": (number, [pointer, text, ctypes.c_int32, ctypes.c_int32]),
         "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
     }
     for name, (result, arguments) in declared.items():

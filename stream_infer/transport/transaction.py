@@ -16,6 +16,7 @@ from stream_infer.clock import Clock
 from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.records import Positions
+from stream_infer.transport.bounded import bounded
 from stream_infer.transport.feed import Credentials
 from stream_infer.transport.sink import Sink
 
@@ -86,14 +87,27 @@ class TransactionalSink(Sink):
         if not self._open:
             self._begin()
         until_s = self._clock.monotonic_s() + within_s
-        offsets = [TopicPartition(*source, position.offset) for source, position in positions.items()]
-        if offsets:
+        if positions:
             # Made again it begins anew, unlike the others, which go on where they were.
-            self._call(
-                lambda left_s: self._producer.send_offsets_to_transaction(offsets, membership, left_s), until_s=until_s
-            )
+            self._call(lambda left_s: self._send_positions(positions, membership, left_s), until_s=until_s)
         self._call(lambda _: self._producer.commit_transaction(SLICE_S), until_s=until_s)
         self._open = False
+
+    def _send_positions(self, positions: Positions, membership: object, left_s: float) -> None:
+        """Add positions to the transaction.
+
+        librdkafka 2.10 to 2.16 does not keep the call's time limit while no coordinator of the group can be reached,
+        and after a broker has left the cluster it may wait for ever (its issues 5456 and 5511).
+        """
+        offsets = [TopicPartition(*source, position.offset) for source, position in positions.items()]
+        producer = self._producer
+        try:
+            bounded(
+                lambda: producer.send_offsets_to_transaction(offsets, membership, left_s), within_s=left_s + SLICE_S
+            )
+        except TimeoutError as error:
+            self._quarantine()
+            raise Undone("no coordinator of the group took the positions in time, a new producer takes over") from error
 
     def abort(self, *, within_s: float) -> None:
         """Roll back what is open; raises `Stop` when librdkafka says that another attempt meets the same."""

@@ -4,7 +4,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from tests.faults.kinds import KINDS, Kind
@@ -14,11 +14,12 @@ from tests.faults.table import publish
 Plan = Callable[[random.Random], Iterator[tuple[Kind, float]]]
 
 
-def every_kind(times: int, *, exactly_once: bool) -> Plan:
-    """Return a plan of every kind so many times, in an order of the seed."""
+def every_kind(times: int, only: Collection[str], *, exactly_once: bool) -> Plan:
+    """Return a plan of every kind so many times, in an order of the seed; only those of some names if there are any."""
 
     def plan(rng: random.Random) -> Iterator[tuple[Kind, float]]:
-        kinds = [kind for kind in KINDS if exactly_once or not kind.exactly_once_only] * times
+        chosen = [kind for kind in KINDS if not only or kind.name in only]
+        kinds = [kind for kind in chosen if exactly_once or not kind.exactly_once_only] * times
         rng.shuffle(kinds)
         yield from ((kind, rng.random()) for kind in kinds)
 
@@ -49,7 +50,7 @@ def main() -> int:
     for guarantee in options.guarantee:
         exactly_once = guarantee == "exactly_once_v2"
         if options.command == "every":
-            plan = every_kind(options.times, exactly_once=exactly_once)
+            plan = every_kind(options.times, options.only, exactly_once=exactly_once)
         else:
             plan = by_weight(options.minutes, (options.pause[0], options.pause[1]), exactly_once=exactly_once)
         made = run(guarantee, plan, rate=options.rate, seed=seed)
@@ -65,6 +66,7 @@ def parsed() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     every = commands.add_parser("every", help="every kind of fault, so many times")
     every.add_argument("--times", type=int, default=2)
+    every.add_argument("--only", nargs="+", choices=[kind.name for kind in KINDS], default=[], metavar="KIND")
     soak = commands.add_parser("soak", help="random faults for some minutes")
     soak.add_argument("--minutes", type=float, default=60.0)
     soak.add_argument("--pause", type=float, nargs=2, default=(20.0, 40.0), metavar=("LEAST", "MOST"))

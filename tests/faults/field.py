@@ -138,6 +138,12 @@ class Field:
         slot.process.kill()
         del self.slots[slot.name]
 
+    def ask_what_runs(self) -> None:
+        """Let every worker write into its log where its threads are: Faust does so on SIGUSR1."""
+        for slot in self.slots.values():
+            slot.process.process.send_signal(signal.SIGUSR1)
+        self.pause(ANSWER_S)
+
     def tend(self) -> None:
         """Start workers again that ended by themselves, as whatever runs them would."""
         for slot in self.slots.values():

@@ -9,7 +9,7 @@ from confluent_kafka import ElectionType, KafkaException, Producer, TopicPartiti
 from confluent_kafka.admin import AdminClient
 
 from tests.end_to_end.job import MODEL
-from tests.faults.field import SESSION_S, TRANSACTION_S, WORKERS, Field, NotDoneError, Slot
+from tests.faults.field import SESSION_S, TRANSACTION_S, WORKERS, Field, NotDoneError
 from tests.faults.worker import TOLD
 
 AWAY_S = 3.0

@@ -75,6 +75,7 @@ def run(guarantee: str, plan: Callable[[random.Random], Iterator[tuple[Kind, flo
             made.own_ends = ground.own_ends
         except StuckError as error:
             made.broken.append(str(error))
+            ground.ask_what_runs()
         if made.broken:
             shutil.copytree(ground.brokers.logs(), folder / "brokers", ignore=shutil.ignore_patterns("data"))
     made.minutes = (time.monotonic() - began_s) / 60

@@ -246,6 +246,25 @@ def test_a_commit_that_no_broker_answers_is_undone_and_a_new_producer_goes_on(
     commit(sink, membership)
 
 
+@pytest.mark.timeout(120)
+def test_a_commit_whose_positions_no_coordinator_takes_is_undone_in_time(clock: HandClock) -> None:
+    leads, coordinates = 1, 2
+    with MockCluster(brokers=2) as cluster:
+        cluster.create_topics(["in", "out"])
+        cluster.place(leads, group="g", topics=["in", "out"], transactional_id="worker", coordinates=coordinates)
+        sink = make(cluster, clock)
+        consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": "g", "log_level": 0})
+        membership = consumer.consumer_group_metadata()
+        sink.send(ONE)
+        cluster.set_up(is_up=False, broker=coordinates)
+        with pytest.raises(Undone, match="no coordinator of the group took the positions in time"):
+            sink.commit(POSITIONS, membership, within_s=1.0)
+        cluster.set_up(is_up=True, broker=coordinates)
+        recover(sink, clock)
+        commit(sink, membership)
+        consumer.close()
+
+
 def test_a_rollback_leaves_nothing_of_what_was_sent(
     cluster: MockCluster, sink: TransactionalSink, membership: object
 ) -> None:

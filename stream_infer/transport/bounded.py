@@ -1,0 +1,22 @@
+"""A limit for calls of librdkafka that keep none themselves."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+
+def bounded(call: Callable[[], object], *, within_s: float) -> None:
+    """Make a call on a thread of its own and wait for it; raises what it raises, or `TimeoutError` after `within_s`.
+
+    A call that takes longer is left behind with its thread, which holds what the call needs and hinders no exit.
+    """
+    outcome: Future[object] = Future()
+
+    def make() -> None:
+        try:
+            outcome.set_result(call())
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcome.set_exception(error)
+
+    threading.Thread(target=make, name="bounded-call", daemon=True).start()
+    outcome.result(within_s)
