@@ -91,7 +91,10 @@ def transactional_config(settings: Settings, *, topic_limit_bytes: int | None = 
     A record that is not delivered before the broker ends the transaction is given up with it, and scored again.
     """
     timeout_ms = settings.delivery.transaction_timeout_ms
-    return output_producer_config(settings, topic_limit_bytes=topic_limit_bytes) | {
+    # A client that goes back to its first brokers forgets whom it waits for (librdkafka's issue 5511); where none of
+    # the brokers that it knows answers in time the transaction is given up and a new producer begins with those.
+    defaults = {"metadata.recovery.strategy": "none"}
+    return (defaults | output_producer_config(settings, topic_limit_bytes=topic_limit_bytes)) | {
         "transactional.id": f"{settings.application_id}-{settings.worker_id}",
         "transaction.timeout.ms": timeout_ms,
         "message.timeout.ms": timeout_ms,

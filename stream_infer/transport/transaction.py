@@ -2,21 +2,24 @@
 
 librdkafka says of each failed call whether to make it again, to abort, or that the producer is done for. Where the
 outcome is not known the producer is given up and another one with the same transactional id takes its place, which
-fences off whatever of the old one is still on its way.
+fences off whatever of the old one is still on its way. The same is done behind a transaction during which a connection
+broke: librdkafka sends a request again that may still arrive on the broken one, and a second `EndTxn` of one epoch ends
+whatever transaction is open by then (KIP-890, which librdkafka 2.16 does not have).
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final, cast
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.records import Positions
 from stream_infer.transport.bounded import bounded
+from stream_infer.transport.breaks import Breaks, Log
 from stream_infer.transport.feed import Credentials
 from stream_infer.transport.sink import Sink
 
@@ -28,6 +31,7 @@ FENCES: Final = 3
 FENCES_WITHIN_S: Final = 600.0
 RENEW_FIRST_S: Final = 0.1
 RENEW_LAST_S: Final = 5.0
+INFO: Final = 6
 HOPELESS: Final = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -92,6 +96,9 @@ class TransactionalSink(Sink):
             self._call(lambda left_s: self._send_positions(positions, membership, left_s), until_s=until_s)
         self._call(lambda _: self._producer.commit_transaction(SLICE_S), until_s=until_s)
         self._open = False
+        if self._is_suspect():
+            self._quarantine(pause_s=0.0)
+            self.recover(within_s=max(until_s - self._clock.monotonic_s(), SLICE_S))
 
     def _send_positions(self, positions: Positions, membership: object, left_s: float) -> None:
         """Add positions to the transaction.
@@ -117,6 +124,8 @@ class TransactionalSink(Sink):
         try:
             until_s = self._clock.monotonic_s() + within_s
             self._call(lambda _: self._producer.abort_transaction(SLICE_S), until_s=until_s)
+            if self._is_suspect():
+                self._quarantine(pause_s=0.0)
         except Undone as reason:
             log.warning("the transaction could not be aborted, a new producer takes over: %s", reason)
             if self._ready:
@@ -162,25 +171,25 @@ class TransactionalSink(Sink):
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
                 if not cause.retriable():
-                    raise self._sorted(cause) from error
+                    raise self._sorted(self._reason(cause)) from error
                 if self._clock.monotonic_s() >= until_s:
                     self._quarantine()
                     raise Undone(f"the brokers did not answer in time: {cause.str()}") from error
 
     def _refusal(self, topic: str, cause: KafkaError) -> StreamInferError:
         """Return what to raise for a record that librdkafka does not take."""
-        if cause.code() == BROKEN_OFF:
-            return self._sorted(self._why_broken_off() or cause)
-        return self._sorted(cause)
+        return self._sorted(self._reason(cause))
 
-    def _why_broken_off(self) -> KafkaError | None:
+    def _reason(self, cause: KafkaError) -> KafkaError:
         """Return what made the transaction fail in the background, which only a commit that cannot be tells."""
+        if cause.code() != BROKEN_OFF:
+            return cause
         try:
             self._producer.commit_transaction(0.0)
         except KafkaException as error:
-            cause: KafkaError = error.args[0]
-            return None if cause.retriable() else cause
-        return None
+            found: KafkaError = error.args[0]
+            return cause if found.retriable() else found
+        return cause
 
     def _sorted(self, cause: KafkaError) -> StreamInferError:
         """Return what to raise for an error of a transactional call that cannot be made again."""
@@ -203,14 +212,25 @@ class TransactionalSink(Sink):
                 "delivery.transaction_timeout_ms too short?"
             )
 
-    def _quarantine(self) -> None:
+    def _create(self) -> Producer:
+        """Return a producer whose log tells of broken connections, whatever of it is to be seen."""
+        self._breaks = Breaks(cast("Log | None", self._properties.get("logger")))
+        heard: dict[str, Any] = {"logger": self._breaks, "log_level": INFO, "log.connection.close": True}
+        return Producer({**self._properties, "on_delivery": self._on_failure, **heard})
+
+    def _is_suspect(self) -> bool:
+        """Return whether a connection broke, so that a request may have been sent twice and arrived once so far."""
+        self._producer.poll(0)
+        return self._breaks.noted
+
+    def _quarantine(self, *, pause_s: float | None = None) -> None:
         """Give the producer up, with what it has queued, and put another one in its place, which is not ready yet."""
         self._open = self._ready = False
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
         self._producer = self._create()
         if self._credentials is not None:
             self._credentials.give(self._producer)
-        self._renew_at_s = self._clock.monotonic_s() + self._pause_s
+        self._renew_at_s = self._clock.monotonic_s() + (self._pause_s if pause_s is None else pause_s)
 
     def _note_no_producer(self, cause: KafkaError) -> None:
         if cause.code() in HOPELESS:

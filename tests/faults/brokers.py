@@ -12,23 +12,32 @@ from stream_infer.testing.kafka.cluster import wait_until_ready
 from stream_infer.testing.kafka.jars import tools_classpath
 from stream_infer.testing.kafka.local import BrokerProcess
 from stream_infer.testing.kafka.properties import free_port, node_of_several
+from tests.faults.network import Network
 
 COUNT = 3
 READY_TIMEOUT_S = 90.0
 
 
 class Brokers:
-    """The brokers, each also a controller: two of them are a quorum. `nodes` are in the order of their ids."""
+    """The brokers, each also a controller: two of them are a quorum. `nodes` are in the order of their ids.
+
+    `network` is another way to reach them, which faults can harm.
+    """
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="stream-infer-brokers-"))
         controllers = {node: free_port() for node in range(1, COUNT + 1)}
         ports = {node: free_port() for node in controllers}
+        detours = {node: (free_port(), free_port()) for node in controllers}
+        self.network = Network({before: behind for behind, before in detours.values()})
         self.bootstrap_servers = ",".join(f"127.0.0.1:{port}" for port in ports.values())
         classpath = tools_classpath()
         self.nodes: Sequence[BrokerProcess] = [
             BrokerProcess(
-                self._own_folder(node), node_of_several(node, controllers, port=port), classpath=classpath, port=port
+                self._own_folder(node),
+                node_of_several(node, controllers, port=port, detour=detours[node]),
+                classpath=classpath,
+                port=port,
             )
             for node, port in ports.items()
         ]
@@ -38,6 +47,7 @@ class Brokers:
             for node in self.nodes:
                 node.format()
             self.start()
+            self.network.__enter__()
         except BaseException:
             self.close()
             raise
@@ -46,6 +56,7 @@ class Brokers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.network.__exit__(kind, error, trace)
         self.close(keep=error is not None)
 
     def start(self) -> None:

@@ -248,6 +248,8 @@ class Field:
         log = self._folder / f"{name}-{self._starts}.log"
         command = (sys.executable, "-m", "tests.faults.worker", point) if point else WORKER
         env = {"STREAM_INFER_WORKER_ID": name, "PYTHONPATH": str(Path(__file__).parents[2])}
+        if self._brokers:
+            env["STREAM_INFER_KAFKA__BOOTSTRAP_SERVERS"] = self._brokers.network.bootstrap_servers
         return self._stack.enter_context(WorkerProcess(command, config=self.job.config, log=log, env=env))
 
     def _wait_exit(self, slot: Slot) -> int:

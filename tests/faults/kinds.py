@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import ElectionType, KafkaException, Producer, TopicPartition
+from confluent_kafka import ElectionType, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.end_to_end.job import MODEL
@@ -17,6 +17,12 @@ FROZEN_S = 8.0
 STORM_STEP_S = 3.0
 STORM_WORKERS = 5
 POISON = 300
+CUT_S = SESSION_S + 4.0
+RESETS = 10
+BETWEEN_RESETS_S = 0.5
+SLOW_S = 0.1
+SLOW_FOR_S = 10.0
+LATE_S = 1.0
 ADMIN_S = 30.0
 
 
@@ -97,6 +103,42 @@ def take_id(field: Field) -> str:
     thief = Producer({"bootstrap.servers": field.job.bootstrap_servers, "transactional.id": name, "log_level": 0})
     thief.init_transactions(ADMIN_S)
     return name
+
+
+def cut_off(field: Field) -> str:
+    """Nothing passes between a worker and the brokers until the group has given its partitions away; then all of it."""
+    network, slot = field.brokers.network, field.any_slot()
+    network.cut(slot.name)
+    field.pause(CUT_S)
+    network.heal(slot.name)
+    return f"{slot.name} for {CUT_S:g} s"
+
+
+def reset_connections(field: Field) -> str:
+    """A worker's connections are broken off again and again."""
+    slot = field.any_slot()
+    for _ in range(RESETS):
+        field.brokers.network.reset(slot.name)
+        field.pause(BETWEEN_RESETS_S)
+    return f"{slot.name} {RESETS} times"
+
+
+def slow_network(field: Field) -> str:
+    """Whatever passes between a worker and the brokers arrives later."""
+    network, slot = field.brokers.network, field.any_slot()
+    network.slow_down(slot.name, SLOW_S)
+    field.pause(SLOW_FOR_S)
+    network.heal(slot.name)
+    return f"{slot.name} by {SLOW_S:g} s each way for {SLOW_FOR_S:g} s"
+
+
+def late_commit(field: Field) -> str:
+    """A commit's connection breaks off, and the broker hears of the commit when the next transactions are under way."""
+    slot = field.any_slot()
+    answer = field.brokers.network.hold_next_commit(slot.name, LATE_S)
+    field.until(answer.done, what="a commit has arrived late")
+    code = answer.result()
+    return f"{slot.name}, {LATE_S:g} s late: {KafkaError(code).name() if code else 'taken'}"
 
 
 def kill_broker(field: Field) -> str:
@@ -196,6 +238,10 @@ KINDS: Sequence[Kind] = (
     Kind("worker: SIGSTOP past the session time-out", freeze_past_session, 2),
     Kind("workers join and leave, 2 to 5 to 1", storm, 1),
     Kind("another producer takes the transactional id", take_id, 1, exactly_once_only=True),
+    Kind("network: a worker is cut off past the session time-out", cut_off, 2),
+    Kind("network: a worker's connections are reset", reset_connections, 2),
+    Kind("network: a worker's packets are late", slow_network, 1),
+    Kind("network: a commit arrives after its connection broke", late_commit, 2, exactly_once_only=True),
     Kind("broker: SIGKILL", kill_broker, 3),
     Kind("broker: SIGTERM", stop_broker, 2),
     Kind("broker: SIGSTOP", freeze_broker, 1),

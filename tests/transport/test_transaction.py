@@ -51,6 +51,7 @@ def make(cluster: MockCluster, clock: HandClock) -> TransactionalSink:
             "transaction.timeout.ms": 10_000,
             "message.timeout.ms": 10_000,
             "retry.backoff.ms": 20,
+            "metadata.recovery.strategy": "none",
             "delivery.report.only.error": True,
             "log_level": 0,
         },
@@ -244,6 +245,37 @@ def test_a_commit_that_no_broker_answers_is_undone_and_a_new_producer_goes_on(
         cluster.set_up(is_up=True)
     recover(sink, clock)
     commit(sink, membership)
+
+
+@pytest.mark.parametrize("ends", ["commit", "abort"])
+def test_a_producer_whose_connection_broke_in_a_transaction_begins_no_other(
+    cluster: MockCluster, sink: TransactionalSink, membership: object, clock: HandClock, ends: str
+) -> None:
+    commit(sink, membership)
+    first = sink._producer
+    sink.send(ONE)
+    cluster.set_up(is_up=False)
+    cluster.set_up(is_up=True)
+    if ends == "commit":
+        sink.commit(POSITIONS, membership, within_s=WITHIN_S)
+    else:
+        sink.abort(within_s=WITHIN_S)
+    assert sink._producer is not first
+    recover(sink, clock)
+    second = sink._producer
+    commit(sink, membership)
+    assert sink._producer is second
+
+
+def test_a_producer_whose_connections_stay_begins_every_transaction(
+    sink: TransactionalSink, membership: object
+) -> None:
+    first = sink._producer
+    for _ in range(3):
+        commit(sink, membership)
+    sink.send(ONE)
+    sink.abort(within_s=WITHIN_S)
+    assert sink._producer is first
 
 
 @pytest.mark.timeout(120)

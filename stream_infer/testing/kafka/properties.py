@@ -33,13 +33,24 @@ def single_node(*, host: str, port: int, controller_port: int, bind: str) -> Map
     return _node(1, voters, host=host, port=port, bind=bind) | _copies(1, in_sync=1)
 
 
-def node_of_several(node: int, controller_ports: Mapping[int, int], *, port: int) -> Mapping[str, str]:
+def node_of_several(
+    node: int, controller_ports: Mapping[int, int], *, port: int, detour: tuple[int, int]
+) -> Mapping[str, str]:
     """Return the properties of one of several nodes on this machine, by their ids and controllers' ports.
 
-    Everything has three copies, two of which must be there for a write.
+    Everything has three copies, two of which must be there for a write. `detour` is a second port that the node listens
+    on, and the port that it tells clients which come there.
     """
+    made = _node(node, controller_ports, host="127.0.0.1", port=port, bind="127.0.0.1")
+    behind, before = detour
+    more = {
+        "listeners": f",DETOUR://127.0.0.1:{behind}",
+        "advertised.listeners": f",DETOUR://127.0.0.1:{before}",
+        "listener.security.protocol.map": ",DETOUR:PLAINTEXT",
+    }
+    made |= {name: made[name] + value for name, value in more.items()}
     soon = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
-    return _node(node, controller_ports, host="127.0.0.1", port=port, bind="127.0.0.1") | _copies(3, in_sync=2) | soon
+    return made | {"inter.broker.listener.name": "PLAINTEXT"} | _copies(3, in_sync=2) | soon
 
 
 def _node(node: int, voters: Mapping[int, int], *, host: str, port: int, bind: str) -> dict[str, str]:
