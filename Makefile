@@ -30,7 +30,7 @@ test-rollouts: $(INSTALLED) ## all rollouts under load on a real Kafka: every ba
 	$(BIN)/python -m pytest -m rollouts_full tests/end_to_end $(ARGS)
 
 faults: $(INSTALLED) ## every fault, on one broker and on three, under both guarantees: about 35 minutes
-	$(BIN)/python -m pytest -m faults tests/end_to_end
+	$(BIN)/python -m pytest -m faults tests/end_to_end tests/faults
 	$(BIN)/python -m tests.faults every $(ARGS)
 
 soak: $(INSTALLED) ## random faults, 20 to 40 s apart, for an hour under each guarantee; ARGS="--minutes 10"
