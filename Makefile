@@ -17,7 +17,7 @@ help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: lint types ## everything that CI runs: lint, types, and the tests on a real Kafka
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 unit: $(INSTALLED) ## the tests that need no Kafka
 	$(BIN)/python -m pytest -m "not broker and not cuda and not docker and not integrations and not rollouts_full and not faults" $(ARGS)

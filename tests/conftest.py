@@ -1,8 +1,7 @@
 import os
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -11,12 +10,12 @@ from stream_infer.testing.kafka import Cluster, NoKafka, Topics, kafka_cluster
 KAFKA_FIXTURES = frozenset({"kafka", "private_kafka", "stoppable_kafka", "topics"})
 NOTES = pytest.StashKey[list[str]]()
 NO_KAFKA = pytest.StashKey[str]()
-DESELECTED = pytest.StashKey[defaultdict[str, list[str]]]()
+DESELECTED = pytest.StashKey[dict[str, list[str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[NOTES] = []
-    config.stash[DESELECTED] = defaultdict[str, list[str]](list)
+    config.stash[DESELECTED] = {}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,7 +29,31 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     for item in items:
         for marker in ("broker", "cuda", "docker", "integrations", "rollouts_full", "faults"):
             if item.get_closest_marker(marker) and not item.config.option.keyword:
-                item.config.stash[DESELECTED][marker].append(item.nodeid)
+                item.config.stash[DESELECTED].setdefault(marker, []).append(item.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send what the last lines are made of to the process that writes them, where tests run in several."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["last_lines"] = {
+            "notes": config.stash[NOTES],
+            "deselected": config.stash[DESELECTED],
+            "no_kafka": config.stash.get(NO_KAFKA, None),
+        }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what another process sent; all of them have deselected the same."""
+    sent = getattr(node, "workeroutput", {}).get("last_lines")
+    if sent is None:
+        return
+    stash = node.config.stash
+    stash[NOTES] += [note for note in sent["notes"] if note not in stash[NOTES]]
+    stash[DESELECTED].update(sent["deselected"])
+    if sent["no_kafka"]:
+        stash[NO_KAFKA] = sent["no_kafka"]
 
 
 @pytest.hookimpl(trylast=True)

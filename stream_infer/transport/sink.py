@@ -34,7 +34,11 @@ class Sink:
         self._counts: dict[str, int] = {}
 
     def _create(self) -> Producer:
-        return Producer({**self._properties, "on_delivery": self._on_failure})
+        return Producer({**self._properties, **self._hearing(), "on_delivery": self._on_failure})
+
+    def _hearing(self) -> Mapping[str, object]:
+        """Return properties by which a new producer tells its sink what happens."""
+        return {}
 
     def send(self, outgoing: Outgoing) -> list[Unsent]:
         """Hand rows to librdkafka; see `OutputProducer.send`."""

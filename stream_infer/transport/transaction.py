@@ -10,9 +10,9 @@ whatever transaction is open by then (KIP-890, which librdkafka 2.16 does not ha
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Stop, StreamInferError, Undone
@@ -185,7 +185,7 @@ class TransactionalSink(Sink):
         if cause.code() != BROKEN_OFF:
             return cause
         try:
-            self._producer.commit_transaction(0.0)
+            self._producer.commit_transaction(SLICE_S)
         except KafkaException as error:
             found: KafkaError = error.args[0]
             return cause if found.retriable() else found
@@ -212,11 +212,10 @@ class TransactionalSink(Sink):
                 "delivery.transaction_timeout_ms too short?"
             )
 
-    def _create(self) -> Producer:
-        """Return a producer whose log tells of broken connections, whatever of it is to be seen."""
+    def _hearing(self) -> Mapping[str, object]:
+        """Let a producer's log tell of broken connections, whatever of it is to be seen."""
         self._breaks = Breaks(cast("Log | None", self._properties.get("logger")))
-        heard: dict[str, Any] = {"logger": self._breaks, "log_level": INFO, "log.connection.close": True}
-        return Producer({**self._properties, "on_delivery": self._on_failure, **heard})
+        return {"logger": self._breaks, "log_level": INFO, "log.connection.close": True}
 
     def _is_suspect(self) -> bool:
         """Return whether a connection broke, so that a request may have been sent twice and arrived once so far."""

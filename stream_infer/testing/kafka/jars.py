@@ -1,5 +1,6 @@
 """Java, and the jars of Apache Kafka."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -74,7 +75,12 @@ def maven_classpath() -> str:
     """
     folder = cache_folder() / f"jars-{KAFKA_VERSION}"
     if not folder.is_dir():
-        _fetch(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / "lock").open("w") as lock:
+            # Maven's own folder takes one at a time.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                _fetch(folder)
     return str(folder / "*")
 
 
@@ -90,17 +96,12 @@ def _fetch(folder: Path) -> None:
     mvn = shutil.which("mvn")
     if mvn is None:
         raise Unavailable("there is no mvn on the path; expected Maven, to fetch Kafka's jars")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetch-") as work:
         pom, jars = Path(work, "pom.xml"), Path(work, "jars")
         pom.write_text(_pom(), encoding="utf-8")
         _run_maven(mvn, pom=pom, jars=jars)
-        try:
-            # The rename is what marks the folder as whole: a fetch that was cut off leaves none.
-            jars.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # not a second fetch that was faster
-                raise
+        # The rename is what marks the folder as whole: a fetch that was cut off leaves none.
+        jars.rename(folder)
 
 
 def _run_maven(mvn: str, *, pom: Path, jars: Path) -> None:
