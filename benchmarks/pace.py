@@ -3,7 +3,7 @@
 Every event's timestamp is the whole millisecond at which it was due, however late it was sent: a prediction carries
 it on, so what a reader sees counts from there. Prints, as JSON, how many were sent and how late the sender was.
 
-    pace.py BOOTSTRAP_SERVERS TOPIC EVENTS_PER_SECOND
+    python -m benchmarks.pace BOOTSTRAP_SERVERS TOPIC EVENTS_PER_SECOND
 """
 
 import gc
@@ -16,8 +16,8 @@ from itertools import count
 
 import numpy as np
 from confluent_kafka import Producer
-from job import ENTITIES, EVENT, make_events
 
+from benchmarks.job import ENTITIES, EVENT, make_events
 from stream_infer.avro import Encoder
 
 POOL = 4096
