@@ -169,7 +169,7 @@ def publish(
         report.write_document(DOCUMENT, part, text=text, script=f"{command}.py")
 
 
-def repeat(target: str) -> str:
-    """Return what to type to take the same figures again."""
-    words = shlex.join(sys.argv[1:])
+def repeat(target: str, *, implied: Sequence[str] = ()) -> str:
+    """Return what to type to take the same figures again; the target has the words that are `implied`."""
+    words = shlex.join(word for word in sys.argv[1:] if word not in implied)
     return f'make {target} ARGS="{words}"' if words else f"make {target}"

@@ -158,7 +158,7 @@ def text(
             *verdicts,
             "",
             *picture,
-            report.origin(about, repeat(defaults.target)),
+            report.origin(about, repeat(defaults.target, implied=("--model", options.model))),
         ]
     )
 

@@ -11,13 +11,11 @@ import json
 import os
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from benchmarks.control import Control
 from benchmarks.embedded import register, write_versions
 from benchmarks.ground import DOCUMENT, PARTITIONS, RESULTS, busy_percent, create_control, say, topics_of
 from benchmarks.job import load_topic
+from benchmarks.processes import running, stop, wait_for_line
 from benchmarks.watch import RecordCount, run
 from benchmarks.windows import Arrivals, Span, Swap, latencies
 from stream_infer.testing.kafka import Cluster, Topics, kafka_cluster
@@ -44,7 +43,6 @@ WARM_S = 30.0
 PAUSE_S = 2.0
 AFTER_ACTIVE_S = 1.0
 SETTLE_S = 2.0
-STOP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,31 +189,6 @@ def window(swap: Swap) -> Span:
 
 def now_ms() -> float:
     return time.time() * 1000
-
-
-@contextmanager
-def running(command: list[str], *, asked: bool = False) -> Iterator["subprocess.Popen[str]"]:
-    """Run a process; it is killed with the block if it still runs. `asked`: its standard output is read."""
-    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE if asked else subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for_line(process: "subprocess.Popen[str]") -> None:
-    if process.stdout is None or not process.stdout.readline():
-        raise SystemExit(f"{process.args!r} ended before it was ready")
-
-
-def stop(process: "subprocess.Popen[str]") -> str:
-    """Ask a process to end, which it must with 0, and return what it printed."""
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=STOP_S)
-    if process.returncode:
-        raise SystemExit(f"{process.args!r} ended with {process.returncode}")
-    return out or ""
 
 
 def rate_figures(rate: int, one: Run, *, maximum: float) -> swap_report.RateFigures:
