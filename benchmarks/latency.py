@@ -33,7 +33,7 @@ from benchmarks.ground import (
 from benchmarks.job import load_topic
 from benchmarks.latency_report import Timing
 from benchmarks.loop import LATENCY
-from benchmarks.processes import running, stop
+from benchmarks.processes import running, stop, wait_for_line
 from benchmarks.watch import RecordCount, Running, run
 from benchmarks.windows import Span, latencies
 
@@ -126,6 +126,7 @@ def measure(runner: Runner, rate: int, found: Ground, options: argparse.Namespac
 def send(servers: str, source: str, rate: int, options: argparse.Namespace) -> tuple[Span, dict[str, float]]:
     """Send events for a while; return the stretch to look at, and what the sender said."""
     with running(script("pace", servers, source, str(rate), str(LINGER_MS)), asked=True) as sender:
+        wait_for_line(sender)
         time.sleep(options.warm_seconds)
         begin_ms = time.time() * 1000
         time.sleep(options.seconds)

@@ -1,7 +1,8 @@
 """Sends events at a fixed rate, open loop, as a process of its own, until SIGTERM.
 
 Every event's timestamp is the whole millisecond at which it was due, however late it was sent: a prediction carries
-it on, so what a reader sees counts from there. Prints, as JSON, how many were sent and how late the sender was.
+it on, so what a reader sees counts from there. Prints that it is ready and, at the end, as JSON, how many were sent and
+how late the sender was.
 
     python -m benchmarks.pace BOOTSTRAP_SERVERS TOPIC EVENTS_PER_SECOND [LINGER_MS]
 """
@@ -20,6 +21,7 @@ from confluent_kafka import Producer
 from benchmarks.job import ENTITIES, EVENT, make_events
 from stream_infer.avro import Encoder
 
+READY = "ready"
 POOL = 4096
 FLUSH_S = 30.0
 AHEAD_MS = 500
@@ -50,6 +52,7 @@ def main() -> None:
     gc.disable()
     sent = 0
     start_ms = time.time_ns() // 1_000_000 + AHEAD_MS
+    print(READY, flush=True)
     for tick in count():
         if stopping:
             break

@@ -28,12 +28,16 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Batches, and seconds spent in each stage, since the start; and what the queues held at that moment."""
+    """Batches, and seconds spent in each stage, since the start.
+
+    What the queues held at that moment, and how many partitions the worker owned.
+    """
 
     formed: Batches
     stage_s: Mapping[str, float]
     queue_records: float
     queue_bytes: float
+    assigned: float
 
 
 def parse(text: str) -> Page:
@@ -49,6 +53,7 @@ def parse(text: str) -> Page:
         stage_s=stages,
         queue_records=value("queue_records"),
         queue_bytes=value("queue_bytes"),
+        assigned=value("assigned_partitions"),
     )
 
 
@@ -58,13 +63,12 @@ def read(port: int) -> Page:
         return parse(answer.read().decode())
 
 
-def is_ready(port: int) -> bool:
-    """Return whether the worker on a port of this machine scores."""
+def assigned(port: int) -> int:
+    """Return how many partitions the worker on a port of this machine owns; 0 before it shows its page."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=TIMEOUT_S) as answer:
-            return bool(answer.status == 200)
+        return int(read(port).assigned)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
+        return 0
 
 
 def busy(begin: Page, end: Page, *, wall_s: float) -> Mapping[str, float]:

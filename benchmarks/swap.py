@@ -150,6 +150,7 @@ def measure(rate: int, ground: Ground) -> Run:
         reader = stack.enter_context(running(script("arrivals", servers, task.output, str(noted)), asked=True))
         wait_for_line(reader)
         sender = stack.enter_context(running(script("pace", servers, task.source, str(rate)), asked=True))
+        wait_for_line(sender)
         time.sleep(WARM_S)
         swaps, steady = swap_and_rest(control, ground, rate)
         told = json.loads(stop(sender))
