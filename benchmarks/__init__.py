@@ -11,10 +11,11 @@ gpu          models on a CUDA device: `make bench-gpu`
 competitors  who takes part, and how each is started
     plain_loop, tuned_loop, aiokafka_loop, stock_faust     one file each; loop: what they share
 job          the events, the schemas, and the codec of the loops
-    sequence, embedded     models beside the small one
+    sequence, embedded, networks     models beside the small one
 ground       cluster, topics and model of a session
-watch        measures competitors from outside; page: reads a worker's metrics; crew: starts workers
-    pace, feed: send events; arrivals, answers: read predictions; windows: latencies in stretches of time
+watch        measures competitors from outside; page: reads a worker's metrics; control: rolls its versions
+    pace, feed: send events; arrivals, answers: read predictions; processes: how these are run
+    windows      latencies in stretches of time
 stats        medians, ratios, slopes
 report       JSON and documents; speed_report, latency_report, swap_report, plot: what goes into them
 goals        what the figures are held against

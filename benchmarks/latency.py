@@ -175,9 +175,8 @@ def text(rows: list[latency_report.TimedRow], options: argparse.Namespace, maxim
         Timed(one.name, one.delay_ms, one.p50_ms.median, one.p99_ms.median) for one in rows if one.rate == GOAL_RATE
     ]
     verdicts = [goal.line() for goal in latency_goals(timed)]
-    return "\n".join(
-        [head, "", *latency_report.lines(rows), "", f"At {GOAL_RATE:,} events/s:", "", *verdicts, "", origin]
-    )
+    held = [f"At {GOAL_RATE:,} events/s:", "", *verdicts, ""] if verdicts else []
+    return "\n".join([head, "", *latency_report.lines(rows), "", *held, origin])
 
 
 def main() -> None:

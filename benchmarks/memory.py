@@ -1,4 +1,4 @@
-"""Resident memory and queues of one worker, ten minutes at full load, then with a slow output side: `make bench-memory`.
+"""Memory and queues of one worker, ten minutes at full load, then with a slow output side: `make bench-memory`.
 
 A feeder keeps the topic ahead of the worker. For the slow side the worker's producer may send only a few records in a
 request and one request at a time, so that answers leave more slowly than they are made.
@@ -132,8 +132,8 @@ def memory(seen: Sequence[Sample]) -> Memory:
 def sentence(title: str, one: Memory) -> str:
     """Return what a run came to as a line of Markdown."""
     return (
-        f"- {title}, {one.minutes:.1f} minutes, {one.events_per_s:,.0f} events/s: resident memory {one.first_mb:.0f} MB "
-        f"after the first fifth, {one.peak_mb:.0f} MB at most, {one.last_mb:.0f} MB at the end; the line through it "
+        f"- {title}, {one.minutes:.1f} minutes, {one.events_per_s:,.0f} events/s: resident memory {one.first_mb:.0f} "
+        f"MB after the first fifth, {one.peak_mb:.0f} MB at most, {one.last_mb:.0f} MB at the end; the line through it "
         f"grows by {one.growth_mb_per_min:.2f} MB a minute. The queue held at most {one.most_queued:,.0f} records "
         f"(limit {QUEUE_LIMIT_RECORDS:,}) of {one.most_queued_bytes / 1e6:.1f} MB."
     )

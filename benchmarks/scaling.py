@@ -164,8 +164,8 @@ def main() -> None:
         about = found.about()
     made = rows(runs)
     head = (
-        f"{options.events:,} events in {PARTITIONS} partitions, batches of {BATCH}, {options.rounds} interleaved rounds: "
-        "medians, and lowest to highest; CPU is that of all workers. All of them share the cores with the broker."
+        f"{options.events:,} events in {PARTITIONS} partitions, batches of {BATCH}, {options.rounds} interleaved "
+        "rounds: medians, and lowest to highest; CPU is that of all workers, which share the cores with the broker."
     )
     table = report.table(HEAD, *map(cells, made))
     text = "\n".join([head, "", *table, "", report.origin(about, repeat("bench-scaling"))])

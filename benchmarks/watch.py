@@ -80,11 +80,20 @@ class RecordCount:
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self._servers = bootstrap_servers
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-        metadata: Any = self._admin.list_topics(topic, timeout=10)
         self._asked = {
             TopicPartition(topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            for number in metadata.topics[topic].partitions
+            for number in self._partitions(topic)
         }
+
+    def _partitions(self, topic: str) -> list[int]:
+        """Return the partitions of a topic; one made a moment ago may be without any in the broker's answer."""
+        deadline_s = time.monotonic() + LEADER_S
+        while time.monotonic() < deadline_s:
+            metadata: Any = self._admin.list_topics(topic, timeout=LEADER_S)
+            if found := list(metadata.topics[topic].partitions):
+                return found
+            time.sleep(POLL_S)
+        raise SystemExit(f"{topic} has no partitions after {LEADER_S:g} s, expected at least one")
 
     def __call__(self) -> int:
         """Return how many records the topic has received; a topic made a moment ago may have no leader yet."""
