@@ -21,6 +21,7 @@ WAIT_S = 1.0
 TIMEOUT_S = 10.0
 MAX_RECORD_BYTES = 1 << 20
 
+Integers = NDArray[np.int64]
 Times = Mapping[int, Floats]
 """Milliseconds since 1970 by partition and offset, NaN where there is none."""
 
@@ -52,17 +53,26 @@ def read_all(bootstrap_servers: str, topic: str) -> Iterator[Sequence[Message]]:
 
 def due_times(bootstrap_servers: str, topic: str) -> Times:
     """Return when each event was due."""
-    found: dict[int, dict[int, float]] = {}
-    for messages in read_all(bootstrap_servers, topic):
-        for one in messages:
-            found.setdefault(_known(one.partition()), {})[_known(one.offset())] = float(one.timestamp()[1])
-    return {partition: by_offset(times) for partition, times in found.items()}
+    read = [_positions(messages) for messages in read_all(bootstrap_servers, topic)]
+    partitions, offsets, times = (np.concatenate(column) for column in zip(*read, strict=True))
+    return {int(one): by_offset(offsets[partitions == one], times[partitions == one]) for one in np.unique(partitions)}
 
 
-def by_offset(times: Mapping[int, float]) -> Floats:
+def _positions(messages: Sequence[Message]) -> tuple[Integers, Integers, Floats]:
+    """Return partitions, offsets and timestamps of records."""
+    count = len(messages)
+    partitions = np.fromiter(map(Message.partition, messages), np.int64, count)
+    return partitions, np.fromiter(map(Message.offset, messages), np.int64, count), _stamps(messages)
+
+
+def _stamps(messages: Sequence[Message]) -> Floats:
+    return np.array([float(one.timestamp()[1]) for one in messages])
+
+
+def by_offset(offsets: Integers, times: Floats) -> Floats:
     """Return times as an array whose index is the offset."""
-    array = np.full(max(times) + 1, np.nan)
-    array[list(times)] = list(times.values())
+    array = np.full(int(offsets.max()) + 1, np.nan)
+    array[offsets] = times
     return array
 
 
@@ -74,12 +84,11 @@ def append_times(bootstrap_servers: str, topic: str, *, due: Times) -> Times:
         columns = decoder.decode([one.value() for one in messages], None).columns
         partitions = columns.column("source_partition").to_numpy()
         offsets = columns.column("source_offset").to_numpy()
-        appended = np.array([float(one.timestamp()[1]) for one in messages])
-        note_first(first, partitions, offsets, appended=appended)
+        note_first(first, partitions, offsets, appended=_stamps(messages))
     return first
 
 
-def note_first(first: Times, partitions: NDArray[np.int32], offsets: NDArray[np.int64], *, appended: Floats) -> None:
+def note_first(first: Times, partitions: NDArray[np.int32], offsets: Integers, *, appended: Floats) -> None:
     """Keep the earliest time of each position."""
     for partition, times in first.items():
         mine = partitions == partition
@@ -108,9 +117,3 @@ def joined(due: Times, appended: Times, *, given_up_ms: float) -> tuple[Arrivals
     due_ms, read_ms = due_ms[events], read_ms[events]
     missing = np.isnan(read_ms)
     return Arrivals(due_ms, np.where(missing, given_up_ms, read_ms)), int(missing.sum())
-
-
-def _known(number: int | None) -> int:
-    if number is None:
-        raise ValueError("a record from a broker has no position")
-    return number

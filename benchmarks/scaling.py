@@ -121,7 +121,7 @@ def measure(workers: int, found: Ground, *, events: int) -> Shared:
         arrivals, lost = answers.joined(due, appended, given_up_ms=0.0)
         if len(arrivals.due_ms) != events:
             raise SystemExit(f"{source} holds {len(arrivals.due_ms)} events, expected {events}")
-        return Shared(figures(watched), lost, count.seen() - (events - lost))
+        return Shared(figures(watched), lost, count.seen(expected=events) - (events - lost))
 
 
 def rows(runs: dict[int, list[Shared]]) -> list[Row]:

@@ -106,8 +106,17 @@ class RecordCount:
                     raise
                 time.sleep(POLL_S)
 
-    def seen(self) -> int:
-        """Return how many records a reader of committed records finds."""
+    def seen(self, *, expected: int) -> int:
+        """Return how many records a reader of committed records finds.
+
+        The broker ends a committed transaction a moment later: until `expected` are there it is read again, for 10 s.
+        """
+        deadline_s = time.monotonic() + LEADER_S
+        while (found := self._read()) < expected and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
+        return found
+
+    def _read(self) -> int:
         properties = {"bootstrap.servers": self._servers, "group.id": "counts", "enable.partition.eof": True}
         reader = Consumer(properties | {"fetch.queue.backoff.ms": 1})
         reader.assign([TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in self._asked])
@@ -175,7 +184,7 @@ def run(start: Start, *, count: RecordCount, events: int, marks: Marks | None = 
     with Running([start]) as running:
         watched = follow(running, count=count, events=events, marks=marks)
         running.stop()
-    written = count.seen()
+    written = count.seen(expected=events)
     if written != events:
         raise SystemExit(f"{start.command} wrote {written} records for {events} events")
     whole = told(start.told).mean if start.told else None

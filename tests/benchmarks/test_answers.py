@@ -9,7 +9,8 @@ def times(*values: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 
 def test_an_event_has_its_place_by_offset_and_a_gap_is_none() -> None:
-    assert np.array_equal(by_offset({0: 5.0, 3: 8.0}), times(5.0, np.nan, np.nan, 8.0), equal_nan=True)
+    found = by_offset(np.array([3, 0]), times(8.0, 5.0))
+    assert np.array_equal(found, times(5.0, np.nan, np.nan, 8.0), equal_nan=True)
 
 
 def test_of_several_answers_the_first_counts_in_whatever_order_they_are_read() -> None:
