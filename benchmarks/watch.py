@@ -226,8 +226,8 @@ def figures(watched: Watched, *, mean_batch: float | None = None) -> Figures:
     """
     begin, end = watched.begin, watched.end
     records, wall_s = end.records - begin.records, end.at_s - begin.at_s
-    if not records:
-        raise SystemExit(f"{end.records} events were answered within {POLL_S} s: more are needed (--events)")
+    if not records or end.cpu_s <= begin.cpu_s:
+        raise SystemExit(f"{end.records} events were answered too soon to be measured: more are needed (--events)")
     return Figures(
         events_per_s=records / wall_s,
         cpu_us_per_event=(end.cpu_s - begin.cpu_s) / records * 1e6,

@@ -30,12 +30,17 @@ def test_rate_and_cpu_are_those_between_the_marks() -> None:
 
 def test_a_run_that_was_over_between_two_looks_is_refused() -> None:
     with pytest.raises(SystemExit, match="more are needed"):
-        seen(mark(1.0, 500, 1.0), mark(1.0, 500, 1.0))
+        seen(mark(1.0, 500, 1.0), mark(1.0, 500, 1.5))
+
+
+def test_a_run_that_took_no_processor_time_that_could_be_seen_is_refused() -> None:
+    with pytest.raises(SystemExit, match="more are needed"):
+        seen(mark(1.0, 500, 1.0), mark(1.1, 900, 1.0))
 
 
 def test_a_worker_is_asked_for_its_batches_and_a_loop_is_believed() -> None:
     page = parse("# TYPE stream_infer_batch_records summary\nstream_infer_batch_records_sum 10\n")
-    begin, end = (Mark(at_s, records, 0.0, [page], at_s) for at_s, records in ((1.0, 10), (2.0, 20)))
+    begin, end = (Mark(at_s, records, at_s, [page], at_s) for at_s, records in ((1.0, 10), (2.0, 20)))
     found = figures(Watched(begin, end, [1]), mean_batch=64.0)
     assert found.mean_batch is None
     assert found.busy == {"decode": 0.0, "infer": 0.0, "encode": 0.0, "produce": 0.0, "all": 0.0}
