@@ -1,6 +1,6 @@
 """What the figures are held against: ratios of medians, each to a bound. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.competitors import AIOKAFKA, EXACT, FAUST, PLAIN, TUNED, WORKER
@@ -32,30 +32,23 @@ class Goal:
 
 def speed_goals(rows: Iterable[Row]) -> list[Goal]:
     """Return the goals of the rows that are there: against the loops, stock Faust, and between the guarantees."""
-    rate = {(row.batch, row.name): row.events_per_s.median for row in rows}
-    found: list[Goal] = []
-    for row in rows:
-        against = {name: rate[row.batch, name] for name in (PLAIN, TUNED, FAUST, WORKER) if (row.batch, name) in rate}
-        if row.name == WORKER:
-            found += _worker_goals(row, against)
-        elif row.name == EXACT and WORKER in against:
-            name = f"exactly once of at least once, batch {row.batch}"
-            found.append(Goal(name, row.events_per_s.median / against[WORKER], 0.9))
-    return found
+    return [goal for row in rows if row.name in {WORKER, EXACT} for goal in _row_goals(row)]
 
 
-def _worker_goals(row: Row, against: dict[str, float]) -> list[Goal]:
-    rate, at = row.events_per_s.median, f"batch {row.batch}"
-    found = []
-    if TUNED in against:
-        found.append(Goal(f"of the tuned loop's rate, {at}", rate / against[TUNED], 0.95))
-    if row.cpu_to_tuned is not None:
-        found.append(Goal(f"of the tuned loop's CPU per event, {at}", row.cpu_to_tuned.median, 1.15, at_least=False))
-    if PLAIN in against and row.batch == MIDDLE:
-        found.append(Goal(f"of the plain loop's rate, {at}", rate / against[PLAIN], 1.5))
-    if FAUST in against:
-        found.append(Goal(f"of stock Faust's rate, {at}", rate / against[FAUST], 60.0))
-    return found
+def _row_goals(row: Row) -> Iterator[Goal]:
+    at = f"batch {row.batch}"
+    rate = {name: found.median for name, found in row.rate_to.items()}
+    if row.name == EXACT:
+        if WORKER in rate:
+            yield Goal(f"exactly once of at least once, {at}", rate[WORKER], 0.9)
+        return
+    if TUNED in rate:
+        yield Goal(f"of the tuned loop's rate, {at}", rate[TUNED], 0.95)
+        yield Goal(f"of the tuned loop's CPU per event, {at}", row.cpu_to[TUNED].median, 1.15, at_least=False)
+    if PLAIN in rate and row.batch == MIDDLE:
+        yield Goal(f"of the plain loop's rate, {at}", rate[PLAIN], 1.5)
+    if FAUST in rate:
+        yield Goal(f"of stock Faust's rate, {at}", rate[FAUST], 60.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,21 +24,23 @@ def draw_speed(found: Sequence[Row], path: Path) -> bool:
     batches = sorted({row.batch for row in found})
     names = list(dict.fromkeys(row.name for row in found))
     axes = drawn.subplots()
+    width = 0.8 / len(names)
     for number, name in enumerate(names):
-        _bars(axes, [row for row in found if row.name == name], batches, offset=number / (len(names) + 1))
-    axes.set_xticks([at + 0.4 for at in range(len(batches))], [f"batches of {batch}" for batch in batches])
+        rows = [row for row in found if row.name == name]
+        _bars(axes, rows, [batches.index(row.batch) + number * width for row in rows], width=width)
+    middle = (len(names) - 1) * width / 2
+    axes.set_xticks([at + middle for at in range(len(batches))], [f"batches of {batch}" for batch in batches])
     axes.set_ylabel("events/s (logarithmic)")
     axes.set_yscale("log")
-    axes.legend(loc="lower right")
+    drawn.legend(loc="outside upper center", ncols=len(names))
     _save(drawn, path)
     return True
 
 
-def _bars(axes: Any, rows: Sequence[Row], batches: Sequence[int], *, offset: float) -> None:
-    at = [batches.index(row.batch) + offset for row in rows]
+def _bars(axes: Any, rows: Sequence[Row], at: Sequence[float], *, width: float) -> None:
     rates = [row.events_per_s for row in rows]
     reach = [[one.median - one.low for one in rates], [one.high - one.median for one in rates]]
-    axes.bar(at, [one.median for one in rates], width=0.15, yerr=reach, capsize=2, label=rows[0].name)
+    axes.bar(at, [one.median for one in rates], width=width, yerr=reach, capsize=2, label=rows[0].name)
 
 
 def draw_lines(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: Path, *, x: str, y: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from benchmarks import plot, report, speed_report
-from benchmarks.competitors import COMPETITORS, FAUST, PLAIN, TUNED, WORDS
+from benchmarks.competitors import COMPETITORS, FAUST, TUNED, WORDS
 from benchmarks.goals import speed_goals
 from benchmarks.ground import (
     RESULTS,
@@ -173,7 +173,7 @@ def main() -> None:
             call = call_ms(Sequence128().eval(), options.sizes, features=TOKENS)
         runs = session(options, found)
         about = found.about()
-    rows = speed_report.rows(runs, plain=PLAIN, tuned=TUNED)
+    rows = speed_report.rows(runs)
     listed = [{"batch": batch, "name": name, "runs": one} for (batch, name), one in runs.items()]
     publish(
         DEFAULTS[options.model].part,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.competitors import COMPETITORS
+from benchmarks.competitors import COMPETITORS, PLAIN, TUNED
 from benchmarks.report import table
 from benchmarks.stats import Spread, cell, ratios, spread
 from benchmarks.watch import Figures
@@ -23,8 +23,9 @@ Runs = Mapping[tuple[int, str], Sequence[Figures]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One competitor at one batch size; a ratio compares two runs of the same round, None where the other did not run.
+    """One competitor at one batch size.
 
+    `rate_to` and `cpu_to` are ratios to everybody who took part, by name; each compares two runs of the same round.
     `mean_batch` is in records. `busy` is the median share of wall time that each stage of a worker took.
     """
 
@@ -33,17 +34,16 @@ class Row:
     rounds: int
     events_per_s: Spread
     cpu_us_per_event: Spread
-    to_plain: Spread | None
-    to_tuned: Spread | None
-    cpu_to_tuned: Spread | None
+    rate_to: Mapping[str, Spread]
+    cpu_to: Mapping[str, Spread]
     mean_batch: float | None
     busy: Mapping[str, float] = field(default_factory=dict)
 
 
-def rows(runs: Runs, *, plain: str, tuned: str) -> list[Row]:
-    """Return a row for each competitor and batch size; `plain` and `tuned` name those that others are compared with."""
+def rows(runs: Runs) -> list[Row]:
+    """Return a row for each competitor and batch size."""
     return [
-        _row(batch, name, found, plain=runs.get((batch, plain)), tuned=runs.get((batch, tuned)))
+        _row(batch, name, found, others={other: one for (size, other), one in runs.items() if size == batch})
         for (batch, name), found in sorted(runs.items(), key=lambda one: (one[0][0], _place(one[0][1])))
     ]
 
@@ -52,9 +52,7 @@ def _place(name: str) -> int:
     return list(COMPETITORS).index(name)
 
 
-def _row(
-    batch: int, name: str, runs: Sequence[Figures], *, plain: Sequence[Figures] | None, tuned: Sequence[Figures] | None
-) -> Row:
+def _row(batch: int, name: str, runs: Sequence[Figures], *, others: Mapping[str, Sequence[Figures]]) -> Row:
     rates = [one.events_per_s for one in runs]
     used = [one.cpu_us_per_event for one in runs]
     told = [one.mean_batch for one in runs if one.mean_batch is not None]
@@ -64,9 +62,8 @@ def _row(
         rounds=len(runs),
         events_per_s=spread(rates),
         cpu_us_per_event=spread(used),
-        to_plain=ratios(rates, [one.events_per_s for one in plain]) if plain else None,
-        to_tuned=ratios(rates, [one.events_per_s for one in tuned]) if tuned else None,
-        cpu_to_tuned=ratios(used, [one.cpu_us_per_event for one in tuned]) if tuned else None,
+        rate_to={other: ratios(rates, [one.events_per_s for one in found]) for other, found in others.items()},
+        cpu_to={other: ratios(used, [one.cpu_us_per_event for one in found]) for other, found in others.items()},
         mean_batch=spread(told).median if told else None,
         busy={stage: spread([one.busy[stage] for one in runs]).median for stage in runs[0].busy},
     )
@@ -78,12 +75,13 @@ def lines(found: Sequence[Row]) -> list[str]:
 
 
 def _cells(one: Row) -> list[str]:
+    compared = (one.rate_to.get(PLAIN), one.rate_to.get(TUNED), one.cpu_to.get(TUNED))
     return [
         str(one.batch),
         one.name,
         cell(one.events_per_s, ",.0f"),
         cell(one.cpu_us_per_event, ".2f"),
-        *("" if each is None else cell(each, ".2f") for each in (one.to_plain, one.to_tuned, one.cpu_to_tuned)),
+        *("" if each is None else cell(each, ".2f") for each in compared),
         "" if one.mean_batch is None else f"{one.mean_batch:.0f}",
     ]
 
