@@ -9,9 +9,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 INSTALLED := .venv/installed
+BENCHES := .venv/benches
 ARGS ?=
 
-.PHONY: help test unit test-integrations test-rollouts faults soak lint types format demo bench bench-swap clean
+.PHONY: help test unit test-integrations test-rollouts faults soak lint types format demo bench bench-heavy \
+	bench-latency bench-partitions bench-memory bench-scaling bench-swap bench-gpu test-cuda clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +27,11 @@ unit: $(INSTALLED) ## the tests that need no Kafka
 test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each is installed and started
 	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,integrations]'
 	$(BIN)/python -m pytest -m integrations tests/integrations $(ARGS)
+
+test-cuda: $(INSTALLED) ## what only an NVIDIA GPU can show; without one it says so
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; \
+	then $(BIN)/python -m pytest -m cuda $(ARGS); \
+	else echo "torch finds no CUDA device here: nothing was run"; fi
 
 test-rollouts: $(INSTALLED) ## all rollouts under load on a real Kafka: every bad version and fault, 1,000 swaps
 	$(BIN)/python -m pytest -m rollouts_full tests/end_to_end $(ARGS)
@@ -50,12 +57,30 @@ format: $(INSTALLED) ## bring the code into ruff's format
 demo: $(INSTALLED) ## score a stream in this process: no Kafka, no GPU, no Docker
 	$(BIN)/stream-infer demo $(ARGS)
 
-bench: $(INSTALLED) ## the worker against the plainest loop, on a real Kafka
-	$(BIN)/python benchmarks/run.py $(ARGS)
+# ARGS="--sizes 512 --rounds 1 --runners tuned,worker" and so on choose parts; -h names them all.
+bench: $(BENCHES) ## the speed of the worker, of bare loops and of stock Faust, on a real Kafka
+	$(BIN)/python -m benchmarks.run $(ARGS)
 
-bench-swap: $(INSTALLED) ## latency while versions of 100 MB swap, and between swaps, on a real Kafka
-	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
-	$(BIN)/python benchmarks/swap.py $(ARGS)
+bench-heavy: $(BENCHES) ## the same with a model of some milliseconds a batch
+	$(BIN)/python -m benchmarks.run --model sequence $(ARGS)
+
+bench-latency: $(BENCHES) ## latency at fixed rates, against loops
+	$(BIN)/python -m benchmarks.latency $(ARGS)
+
+bench-partitions: $(BENCHES) ## one worker on 4 and on 1,000 partitions
+	$(BIN)/python -m benchmarks.partitions $(ARGS)
+
+bench-memory: $(BENCHES) ## ten minutes at full load, and a slow output side
+	$(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-scaling: $(BENCHES) ## 1, 2 and 4 workers on 8 partitions
+	$(BIN)/python -m benchmarks.scaling $(ARGS)
+
+bench-swap: $(BENCHES) ## latency while versions of 100 MB swap, and between swaps, on a real Kafka
+	$(BIN)/python -m benchmarks.swap $(ARGS)
+
+bench-gpu: $(BENCHES) ## models on a CUDA device; without one it says so
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 clean: ## remove what the other targets made
 	rm -rf .venv .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
@@ -64,4 +89,8 @@ $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "There is no Python 3.11 or later on the path; set PYTHON to one." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev,demo]'
+	@touch $@
+
+$(BENCHES): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,bench]'
 	@touch $@

@@ -3,7 +3,7 @@
 Writes an array of two rows: the record's timestamp, which is when its event was due, and when it was read, both in
 milliseconds since 1970.
 
-    arrivals.py BOOTSTRAP_SERVERS TOPIC FILE.npy
+    python -m benchmarks.arrivals BOOTSTRAP_SERVERS TOPIC FILE.npy
 """
 
 import gc

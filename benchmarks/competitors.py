@@ -1,26 +1,29 @@
-"""Who takes part: for each a command, and a way to ask for the batches that it really formed."""
+"""Who takes part, and how each is started."""
 
-import socket
 import sys
-import urllib.request
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from prometheus_client.parser import text_string_to_metric_families
+from benchmarks.loop import THROUGHPUT
+from stream_infer.testing.kafka.properties import free_port
 
-HERE = Path(__file__).parent
 PLAIN = "plain loop"
 TUNED = "tuned loop"
+AIOKAFKA = "aiokafka loop"
+FAUST = "stock Faust"
 WORKER = "worker, at least once"
 EXACT = "worker, exactly once"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one run has to do: which topics, which group, how large a batch, which model."""
+    """What one run has to do: which topics, which group, how large a batch, which model.
+
+    `told` is where a loop tells its batches, `profile` what it is for, `settings` are further ones of a worker.
+    """
 
     bootstrap_servers: str
     source: str
@@ -31,14 +34,18 @@ class Task:
     group: str
     batch: int
     repository: Path
+    told: Path
+    profile: str = THROUGHPUT
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How to run a competitor; `tell` is asked before it is stopped and returns its mean batch in records, or None."""
+    """How to run a competitor, and where its batches can be known: a worker's port, or the file a loop writes."""
 
     command: list[str]
-    tell: Callable[[], float | None]
+    port: int | None = None
+    told: Path | None = None
 
 
 class Competitor(Protocol):
@@ -47,10 +54,15 @@ class Competitor(Protocol):
     def __call__(self, task: Task) -> Start: ...
 
 
-def loop(script: str, task: Task) -> Start:
-    """Start a script of this folder. It does not tell its batches: `consume` waits a second to fill each."""
+def loop(module: str, task: Task) -> Start:
+    """Start a script of this folder."""
     places = [task.bootstrap_servers, task.source, task.output, task.group, str(task.batch), str(task.repository)]
-    return Start([sys.executable, str(HERE / script), *places], tell=lambda: None)
+    return Start(script(module, *places, str(task.told), task.profile), told=task.told)
+
+
+def script(module: str, *words: str) -> list[str]:
+    """Return the command that runs a module of this folder."""
+    return [sys.executable, "-m", f"benchmarks.{module}", *words]
 
 
 def worker(task: Task, *, guarantee: str = "at_least_once") -> Start:
@@ -69,35 +81,27 @@ def worker(task: Task, *, guarantee: str = "at_least_once") -> Start:
         "batching.max_batch_size": task.batch,
         "delivery.processing_guarantee": guarantee,
         "web.port": port,
+        **task.settings,
     }
     sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "stream_infer", "worker", "--log-level", "warning", *sets]
-    return Start(command, tell=partial(mean_batch, f"http://127.0.0.1:{port}/metrics"))
+    return Start(command, port=port)
 
 
 COMPETITORS: dict[str, Competitor] = {
-    PLAIN: partial(loop, "plain_loop.py"),
-    TUNED: partial(loop, "tuned_loop.py"),
+    PLAIN: partial(loop, "plain_loop"),
+    TUNED: partial(loop, "tuned_loop"),
+    AIOKAFKA: partial(loop, "aiokafka_loop"),
+    FAUST: partial(loop, "stock_faust"),
     WORKER: worker,
     EXACT: partial(worker, guarantee="exactly_once_v2"),
 }
-
-
-def mean_batch(url: str) -> float:
-    """Return the mean of the histogram `stream_infer_batch_records` of a metrics page."""
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - http, our own worker
-        text = answer.read().decode()
-    found: Sequence[float] = [_sample(text, f"stream_infer_batch_records_{part}") for part in ("sum", "count")]
-    return found[0] / found[1]
-
-
-def _sample(text: str, name: str) -> float:
-    families = text_string_to_metric_families(text)
-    return next(sample.value for family in families for sample in family.samples if sample.name == name)
-
-
-def free_port() -> int:
-    """Return a port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+WORDS = {
+    "plain": PLAIN,
+    "tuned": TUNED,
+    "aiokafka": AIOKAFKA,
+    "faust": FAUST,
+    "worker": WORKER,
+    "exact": EXACT,
+}
+"""How `--runners` names them."""

@@ -3,7 +3,7 @@
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +23,42 @@ FEATURES = 32
 LAYERS = (FEATURES, 64, 2)
 ENTITIES = 5000
 CHUNK = 10_000
+LOADING = {"linger.ms": 50, "queue.buffering.max.messages": 1_000_000}
 
 
-def load_topic(bootstrap_servers: str, topic: str, *, events: int, say: Callable[[str], None]) -> None:
-    """Produce events of about 160 bytes, keyed by entity, and wait for their delivery."""
-    encoder = Encoder(EVENT, output_format="single_object")
-    producer = Producer(
-        {"bootstrap.servers": bootstrap_servers, "linger.ms": 50, "queue.buffering.max.messages": 1_000_000}
-    )
-    generator = np.random.default_rng(0)
-    for start in range(0, events, CHUNK):
-        count = min(CHUNK, events - start)
-        for number, value in enumerate(encoder.encode(make_events(start, count, generator)), start):
-            producer.produce(topic, value, b"entity-%d" % (number % ENTITIES))
-        producer.poll(0)
+def load_topic(
+    bootstrap_servers: str, topic: str, *, events: int, say: Callable[[str], None], features: int = FEATURES
+) -> None:
+    """Produce events of about 32 bytes and 4 for each feature, keyed by entity, and wait for their delivery."""
+    producer = Producer({"bootstrap.servers": bootstrap_servers, **LOADING})
+    for start in produced(producer, topic, events=events, features=features):
         if start % 100_000 == 0:
             say(f"loading {topic}: {start:,} of {events:,} events")
             producer.flush()
     producer.flush()
 
 
-def make_events(start: int, count: int, generator: np.random.Generator) -> pa.RecordBatch:
+def produced(producer: Producer, topic: str, *, events: int, features: int = FEATURES) -> Iterator[int]:
+    """Hand events to a producer, a chunk at a time; yields the number of the first of each chunk behind it."""
+    encoder = Encoder(EVENT, output_format="single_object")
+    generator = np.random.default_rng(0)
+    for start in range(0, events, CHUNK):
+        count = min(CHUNK, events - start)
+        encoded = encoder.encode(make_events(start, count, generator, features=features))
+        for number, value in enumerate(encoded, start):
+            producer.produce(topic, value, b"entity-%d" % (number % ENTITIES))
+        producer.poll(0)
+        yield start
+
+
+def make_events(start: int, count: int, generator: np.random.Generator, *, features: int = FEATURES) -> pa.RecordBatch:
     schema = EVENT.arrow_schema
-    offsets = pa.array(np.arange(0, (count + 1) * FEATURES, FEATURES, dtype=np.int32))
+    offsets = pa.array(np.arange(0, (count + 1) * features, features, dtype=np.int32))
     columns = [
         pa.array([f"event-{number:010d}" for number in range(start, start + count)]),
         pa.array([f"entity-{number % ENTITIES}" for number in range(start, start + count)]),
         pa.array(np.full(count, time.time_ns() // 1000)).cast(schema.field("event_time").type),
-        pa.ListArray.from_arrays(offsets, pa.array(generator.random(count * FEATURES, dtype=np.float32))),
+        pa.ListArray.from_arrays(offsets, pa.array(generator.random(count * features, dtype=np.float32))),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -76,7 +84,7 @@ class LoopJob:
     def answer(self, values: list[Any], topic: str, partitions: Any, offsets: Any) -> list[bytes]:
         """Return the prediction of each value; `partitions` and `offsets` are where each came from."""
         columns = self._decoder.decode(values, None).columns
-        features = columns.column("features").flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES)
+        features = columns.column("features").flatten().to_numpy(zero_copy_only=False).reshape(columns.num_rows, -1)
         with torch.inference_mode():
             scores = torch.softmax(self._model(torch.from_numpy(features)), -1).numpy()
         return self._encoder.encode(_predictions(columns, scores, topic, partitions, offsets))

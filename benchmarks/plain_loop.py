@@ -1,13 +1,11 @@
-"""The plainest loop: consume, decode, model, encode, produce, commit, as a person writes it first.
+"""The plainest loop: consume, decode, model, encode, produce, commit, as a person writes it first."""
 
-python plain_loop.py BOOTSTRAP INPUT OUTPUT GROUP BATCH REPOSITORY
-"""
-
-import sys
 import time
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
-from job import LoopJob
+
+from benchmarks.job import LoopJob
+from benchmarks.loop import Tally, asked
 
 COMMIT_S = 1.0
 
@@ -39,23 +37,26 @@ def score(messages: list[Message], job: LoopJob, *, producer: Producer, source: 
 
 
 def main() -> None:
-    servers, source, output, group, batch, repository = sys.argv[1:]
-    job = LoopJob(repository)
-    consumer = Consumer(
-        {"bootstrap.servers": servers, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
-    )
-    producer = Producer({"bootstrap.servers": servers, "compression.type": "lz4", "partitioner": "murmur2_random"})
-    consumer.subscribe([source])
+    ask, tally = asked(), Tally()
+    job = LoopJob(ask.repository)
+    servers = {"bootstrap.servers": ask.servers}
+    consumer = Consumer(servers | {"group.id": ask.group, "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    producer = Producer(servers | {"compression.type": "lz4", "partitioner": "murmur2_random"})
+    consumer.subscribe([ask.source])
+    tally.until_terminated()
     committed_s, uncommitted = time.monotonic(), 0
-    while True:
-        messages = consumer.consume(int(batch), 1.0)
+    while tally.goes_on:
+        messages = consumer.consume(ask.batch, 1.0)
         if messages:
-            score(messages, job, producer=producer, source=source, output=output)
+            score(messages, job, producer=producer, source=ask.source, output=ask.output)
+            tally.count(len(messages))
             uncommitted += len(messages)
         if uncommitted and time.monotonic() - committed_s > COMMIT_S:
             producer.flush()
             consumer.commit(asynchronous=False)
             committed_s, uncommitted = time.monotonic(), 0
+    producer.flush()
+    tally.tell(ask.told)
 
 
 if __name__ == "__main__":

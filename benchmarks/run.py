@@ -1,185 +1,186 @@
-"""The worker against bare loops on a real Kafka, in one interleaved session, and its memory: `make bench`.
+"""All competitors on a real Kafka, in one interleaved session: `make bench`, with a heavier model `make bench-heavy`.
 
 Every run is a process of its own with its own group and output topic; the order is A B C A B C ..., so that all meet
-the same machine. Writes benchmarks/results/latest.json and the figures in docs/benchmarks.md, each part that it took.
+the same machine. Writes benchmarks/results/latest.json, a plot, and the table in docs/benchmarks.md.
 """
 
 import argparse
-import shlex
-import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
-import psutil
-import report
-from competitors import COMPETITORS, PLAIN, TUNED, WORKER, Task
-from job import LAYERS, load_topic
-from watch import Figures, RecordCount, figures, run
+from benchmarks import plot, report, speed_report
+from benchmarks.competitors import COMPETITORS, FAUST, TUNED, WORDS
+from benchmarks.goals import speed_goals
+from benchmarks.ground import (
+    RESULTS,
+    Ground,
+    ground,
+    loaded,
+    new_task,
+    numbers,
+    parser,
+    publish,
+    repeat,
+    say,
+    topics_of,
+    write_small,
+)
+from benchmarks.job import FEATURES
+from benchmarks.sequence import LAYERS, TOKENS, Sequence128, call_ms, write_sequence
+from benchmarks.watch import Figures, Marks, RecordCount, run
 
-from stream_infer.testing.kafka import Topics, kafka_cluster
-from stream_infer.testing.models import write_mlp
-
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "latest.json"
-DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
-PARTITIONS = 4
-FOR_EVER = -1
-MEMORY_BATCH = 512
-BUSY_SAMPLE_S = 2.0
-BUSY_PERCENT = 10.0
-
-Runs = Mapping[tuple[int, str], list[Figures]]
-
-
-def say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+SMALL, SEQUENCE = "small", "sequence"
+STOCK_MARKS = Marks(begin=0.25)
+"""Stock Faust answers few events, so its start is a larger share of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What all runs of a session share: the cluster, its loaded topic, the model."""
+class Defaults:
+    """What a model is measured with unless the options say otherwise."""
 
-    bootstrap_servers: str
-    kafka: str
-    source: str
+    part: str
+    target: str
+    sizes: str
+    runners: str
     events: int
-    repository: Path
-    busy_percent: float
+    features: int
+
+
+DEFAULTS = {
+    SMALL: Defaults("speed", "bench", "64,512,4096", "plain,tuned,faust,worker,exact", 1_000_000, FEATURES),
+    SEQUENCE: Defaults("heavy", "bench-heavy", "16,32,64", "tuned,worker,exact", 100_000, TOKENS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The loaded topics: `few` is what stock Faust reads, which is 60 to 100 times slower."""
+
+    many: tuple[str, int]
+    few: tuple[str, int]
+
+    def of(self, name: str) -> tuple[str, int]:
+        """Return a competitor's topic and how many events it holds."""
+        return self.few if name == FAUST else self.many
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=600_000)
-    parser.add_argument("--repeats", type=int, default=3, help="0: leave the speed out")
-    parser.add_argument("--batch-sizes", default="512", help="separated by commas")
-    parser.add_argument("--memory-events", type=int, default=2_000_000, help="0: leave the memory out")
-    parser.add_argument("--print-only", action="store_true", help="change no file")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--model", choices=list(DEFAULTS), default=SMALL)
+    made.add_argument("--sizes", help="of batches, separated by commas")
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--runners", help=f"some of {','.join(WORDS)}")
+    made.add_argument("--events", type=int)
+    made.add_argument("--stock-events", type=int, default=60_000, help="for stock Faust")
+    options = made.parse_args()
+    defaults = DEFAULTS[options.model]
+    options.sizes = numbers(options.sizes or defaults.sizes)
+    options.names = chosen(options.runners or defaults.runners)
+    options.events = options.events or defaults.events
+    return options
 
 
-def busy_percent() -> float:
-    """Return what other programs use of all cores, and warn: a worker, with more threads, loses more than a loop."""
-    found = float(psutil.cpu_percent(BUSY_SAMPLE_S))
-    if found > BUSY_PERCENT:
-        say(f"other programs use {found:.0f} % of the cores: the figures will be low and scattered")
-    return found
+def chosen(words: str) -> list[str]:
+    """Return who takes part. Raises SystemExit for a word that names nobody."""
+    unknown = [word for word in words.split(",") if word not in WORDS]
+    if unknown:
+        raise SystemExit(f"--runners names {unknown[0]}, expected some of {', '.join(WORDS)}")
+    return [WORDS[word] for word in words.split(",")]
 
 
-@contextmanager
-def prepared(events: int) -> Iterator[Ground]:
-    """Give a cluster with a loaded topic, and a model version."""
-    busy = busy_percent()
-    with (
-        kafka_cluster(say=say) as cluster,
-        tempfile.TemporaryDirectory() as folder,
-        topics_of(cluster.bootstrap_servers) as topics,
-    ):
-        source = topics.create("bench-events", partitions=PARTITIONS)
-        load_topic(cluster.bootstrap_servers, source, events=events, say=say)
-        loaded = RecordCount(cluster.bootstrap_servers, source)()
-        if loaded != events:
-            raise SystemExit(f"{source} holds {loaded} events, expected {events}")
-        write_mlp(Path(folder), sizes=LAYERS)
-        # The address of a borrowed cluster is nobody else's business.
-        kafka = cluster.source if cluster.owned else "a running cluster"
-        yield Ground(cluster.bootstrap_servers, kafka, source, events, Path(folder), busy)
-
-
-@contextmanager
-def topics_of(bootstrap_servers: str) -> Iterator[Topics]:
-    """Give a maker of topics; they are gone afterwards."""
-    topics = Topics(bootstrap_servers)
-    try:
-        yield topics
-    finally:
-        topics.delete_all()
-
-
-def create_control(topics: Topics) -> str:
-    """Make a control topic as a worker wants it, and return its name."""
-    return topics.create(
-        "bench-control", partitions=1, cleanup_policy="delete", retention_ms=FOR_EVER, retention_bytes=FOR_EVER
-    )
-
-
-def measure(name: str, batch: int, ground: Ground) -> Figures:
+def measure(name: str, batch: int, found: Ground, sources: Sources) -> Figures:
     """Run one competitor once."""
-    with topics_of(ground.bootstrap_servers) as topics:
-        output = topics.create("bench-out", partitions=PARTITIONS)
-        task = Task(
-            ground.bootstrap_servers,
-            ground.source,
-            output=output,
-            dead_letter=topics.create("bench-dead", partitions=1),
-            control=create_control(topics),
-            status=topics.create("bench-status", partitions=1),
-            group=topics.name("bench"),
-            batch=batch,
-            repository=ground.repository,
-        )
-        start = COMPETITORS[name](task)
-        count = RecordCount(ground.bootstrap_servers, output)
-        return figures(run(start.command, count=count, events=ground.events, tell=start.tell))
+    source, events = sources.of(name)
+    with topics_of(found.bootstrap_servers) as topics:
+        task = new_task(topics, found, source=source, batch=batch)
+        count = RecordCount(found.bootstrap_servers, task.output)
+        marks = STOCK_MARKS if name == FAUST else None
+        return run(COMPETITORS[name](task), count=count, events=events, marks=marks)
 
 
-def rounds(batches: list[int], *, repeats: int, ground: Ground) -> Runs:
+def interleaved(options: argparse.Namespace, found: Ground, sources: Sources) -> speed_report.Runs:
     """Run everybody once a round, after a run that counts for nobody: a broker is slow until Java has compiled it."""
-    measure(TUNED, batches[0], ground)
+    measure(TUNED, options.sizes[0], found, sources)
     runs: defaultdict[tuple[int, str], list[Figures]] = defaultdict(list)
-    for number, batch, name in product(range(repeats), batches, COMPETITORS):
-        found = measure(name, batch, ground)
-        runs[batch, name].append(found)
-        say(f"round {number + 1} of {repeats}: {name}, batch {batch}: {found.events_per_s:,.0f} events/s")
+    for number, batch, name in product(range(options.rounds), options.sizes, options.names):
+        one = measure(name, batch, found, sources)
+        runs[batch, name].append(one)
+        say(f"round {number + 1} of {options.rounds}: {name}, batch {batch}: {one.events_per_s:,.0f} events/s")
     return runs
 
 
-def speed(options: argparse.Namespace) -> None:
-    batches = [int(one) for one in options.batch_sizes.split(",")]
-    with prepared(options.events) as ground:
-        runs = rounds(batches, repeats=options.repeats, ground=ground)
-    rows = [
-        report.row(batch, name, one, plain=runs[batch, PLAIN], tuned=runs[batch, TUNED])
-        for (batch, name), one in runs.items()
-    ]
-    about = report.machine(ground.kafka, busy_percent=ground.busy_percent)
-    text = report.speed_text(rows, about=about, events=options.events, command=repeat_command())
-    listed = [{"batch": batch, "name": name, "runs": one} for (batch, name), one in runs.items()]
-    publish("speed", text, {"about": about, "events": options.events, "rows": rows, "runs": listed}, options)
+def session(options: argparse.Namespace, found: Ground) -> speed_report.Runs:
+    """Load the topics and run the rounds."""
+    features = DEFAULTS[options.model].features
+    with topics_of(found.bootstrap_servers) as topics:
+        many = loaded(topics, found, events=options.events, features=features), options.events
+        few = many
+        if FAUST in options.names:
+            few = loaded(topics, found, events=options.stock_events, features=features), options.stock_events
+        return interleaved(options, found, Sources(many, few))
 
 
-def memory(options: argparse.Namespace) -> None:
-    with prepared(options.memory_events) as ground:
-        found = measure(WORKER, MEMORY_BATCH, ground)
-    used = report.Memory(options.memory_events, MEMORY_BATCH, found.first_mb, found.peak_mb, found.last_mb)
-    about = report.machine(ground.kafka, busy_percent=ground.busy_percent)
-    text = report.memory_text(used, about=about, command=repeat_command())
-    publish("memory", text, {"about": about, "used": used}, options)
+def head(options: argparse.Namespace, call: Mapping[int, float]) -> list[str]:
+    """Return what was run, as sentences."""
+    stock = f" ({options.stock_events:,} for stock Faust)" if FAUST in options.names else ""
+    about = (
+        f"{options.events:,} events{stock} in 4 partitions, {options.rounds} interleaved rounds: medians, and lowest "
+        "to highest; ratios compare runs of one round."
+    )
+    if call:
+        taken = ", ".join(f"{ms:.1f} ms for {size}" for size, ms in call.items())
+        about += (
+            f" The model is {LAYERS} transformer encoder layers on {TOKENS} tokens. Alone on one thread, before "
+            f"the session, a call took {taken}."
+        )
+    return [about, ""]
 
 
-def publish(part: str, text: str, found: Mapping[str, object], options: argparse.Namespace) -> None:
-    print(f"{part}\n\n{text}\n")
-    if not options.print_only:
-        report.write_results(RESULTS, part, found=found)
-        report.write_document(DOCUMENT, part, text=text)
-
-
-def repeat_command() -> str:
-    """Return what to type to take the same figures again."""
-    words = shlex.join(sys.argv[1:])
-    return f'make bench ARGS="{words}"' if words else "make bench"
+def text(
+    options: argparse.Namespace, rows: Sequence[speed_report.Row], call: Mapping[int, float], about: dict[str, str]
+) -> str:
+    """Return the section as Markdown."""
+    defaults = DEFAULTS[options.model]
+    drawn = RESULTS.parent / f"{defaults.part}.png"
+    is_drawn = not options.print_only and plot.draw_speed(rows, drawn)
+    if not is_drawn:
+        say("there is no plot: it takes the extra bench (matplotlib), and no --print-only")
+    verdicts = [goal.line() for goal in speed_goals(rows)] if options.model == SMALL else speed_report.busy_lines(rows)
+    picture = [f"![Events per second](../benchmarks/results/{drawn.name})", ""] if is_drawn else []
+    return "\n".join(
+        [
+            *head(options, call),
+            *speed_report.lines(rows),
+            "",
+            *verdicts,
+            "",
+            *picture,
+            report.origin(about, repeat(defaults.target, implied=("--model", options.model))),
+        ]
+    )
 
 
 def main() -> None:
     options = parse()
-    if options.repeats:
-        speed(options)
-    if options.memory_events:
-        memory(options)
+    call: Mapping[int, float] = {}
+    with ExitStack() as stack:
+        write = write_sequence if options.model == SEQUENCE else write_small
+        found = stack.enter_context(ground(options, write=write))
+        if options.model == SEQUENCE:
+            call = call_ms(Sequence128().eval(), options.sizes, features=TOKENS)
+        runs = session(options, found)
+        about = found.about()
+    rows = speed_report.rows(runs)
+    listed = [{"batch": batch, "name": name, "runs": one} for (batch, name), one in runs.items()]
+    publish(
+        DEFAULTS[options.model].part,
+        text(options, rows, call, about),
+        {"about": about, "events": options.events, "call_ms": call, "rows": rows, "runs": listed},
+        options=options,
+    )
 
 
 if __name__ == "__main__":

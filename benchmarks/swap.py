@@ -11,30 +11,27 @@ import json
 import os
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import report
-import swap_report
-from competitors import Task, worker
-from control import Control
-from embedded import register, write_versions
-from job import load_topic
-from run import DOCUMENT, PARTITIONS, RESULTS, busy_percent, create_control, say, topics_of
-from watch import RecordCount, figures, run
-from windows import Arrivals, Span, Swap, latencies
 
+from benchmarks import report, stats, swap_report
+from benchmarks.competitors import Task, script, worker
+from benchmarks.control import Control
+from benchmarks.embedded import register, write_versions
+from benchmarks.ground import DOCUMENT, PARTITIONS, RESULTS, busy_percent, create_control, say, topics_of
+from benchmarks.job import load_topic
+from benchmarks.processes import running, stop, wait_for_line
+from benchmarks.watch import RecordCount, run
+from benchmarks.windows import Arrivals, Span, Swap, latencies
 from stream_infer.testing.kafka import Cluster, Topics, kafka_cluster
 
-HERE = Path(__file__).parent
 BATCH = 512
 VERSIONS = {"1": 1, "2": 2}
 FIRST = "1"
@@ -46,7 +43,6 @@ WARM_S = 30.0
 PAUSE_S = 2.0
 AFTER_ACTIVE_S = 1.0
 SETTLE_S = 2.0
-STOP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +122,7 @@ def new_task(topics: Topics, ground: Ground, *, source: str) -> Task:
         group=topics.name("swap"),
         batch=BATCH,
         repository=ground.repository,
+        told=ground.folder / "told.json",
     )
 
 
@@ -136,9 +133,7 @@ def measure_maximum(ground: Ground) -> float:
         source = topics.create("swap-events", partitions=PARTITIONS)
         load_topic(servers, source, events=MAXIMUM_EVENTS, say=say)
         task = new_task(topics, ground, source=source)
-        start = worker(task)
-        count = RecordCount(servers, task.output)
-        return figures(run(start.command, count=count, events=MAXIMUM_EVENTS, tell=start.tell)).events_per_s
+        return run(worker(task), count=RecordCount(servers, task.output), events=MAXIMUM_EVENTS).events_per_s
 
 
 def measure(rate: int, ground: Ground) -> Run:
@@ -152,9 +147,10 @@ def measure(rate: int, ground: Ground) -> Run:
         workers = [stack.enter_context(running(worker(task).command)) for _ in range(ground.workers)]
         control.until_active(FIRST, revision=0)
         noted = ground.folder / f"arrivals-{rate}.npy"
-        reader = stack.enter_context(running(script("arrivals.py", servers, task.output, str(noted)), asked=True))
+        reader = stack.enter_context(running(script("arrivals", servers, task.output, str(noted)), asked=True))
         wait_for_line(reader)
-        sender = stack.enter_context(running(script("pace.py", servers, task.source, str(rate)), asked=True))
+        sender = stack.enter_context(running(script("pace", servers, task.source, str(rate)), asked=True))
+        wait_for_line(sender)
         time.sleep(WARM_S)
         swaps, steady = swap_and_rest(control, ground, rate)
         told = json.loads(stop(sender))
@@ -196,41 +192,12 @@ def now_ms() -> float:
     return time.time() * 1000
 
 
-def script(name: str, *words: str) -> list[str]:
-    return [sys.executable, str(HERE / name), *words]
-
-
-@contextmanager
-def running(command: list[str], *, asked: bool = False) -> Iterator["subprocess.Popen[str]"]:
-    """Run a process; it is killed with the block if it still runs. `asked`: its standard output is read."""
-    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE if asked else subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for_line(process: "subprocess.Popen[str]") -> None:
-    if process.stdout is None or not process.stdout.readline():
-        raise SystemExit(f"{process.args!r} ended before it was ready")
-
-
-def stop(process: "subprocess.Popen[str]") -> str:
-    """Ask a process to end, which it must with 0, and return what it printed."""
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=STOP_S)
-    if process.returncode:
-        raise SystemExit(f"{process.args!r} ended with {process.returncode}")
-    return out or ""
-
-
 def rate_figures(rate: int, one: Run, *, maximum: float) -> swap_report.RateFigures:
     return swap_report.RateFigures(
         events_per_s=rate,
         share_of_maximum=rate / maximum,
         swaps=len(one.swaps),
-        to_active_s=report.spread([(swap.active_ms - swap.told_ms) / 1000 for swap in one.swaps]),
+        to_active_s=stats.spread([(swap.active_ms - swap.told_ms) / 1000 for swap in one.swaps]),
         steady=latencies(one.arrivals, one.steady),
         swapping=latencies(one.arrivals, [window(swap) for swap in one.swaps]),
         sender_late_ms=one.sender_late_ms,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report import Spread, origin
-from windows import Arrivals, Latencies, Span, Swap, curve
+from benchmarks.report import origin
+from benchmarks.stats import Spread
+from benchmarks.windows import Arrivals, Latencies, Span, Swap, curve
 
 BIN_MS = 100.0
 GOAL = 1.2
