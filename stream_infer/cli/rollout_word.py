@@ -19,7 +19,6 @@ from stream_infer.rollout.lineage import answered_before, may_differ
 from stream_infer.rollout.operate import Issued
 from stream_infer.rollout.record import Desired, TripLimits, VersionRef, to_json
 from stream_infer.settings import Settings
-from stream_infer.verifying import Verifier
 
 NOBODY: Final = "no live worker: those that start later take it from the control topic"
 Word = Callable[[Folded, Issued], Desired]
@@ -161,6 +160,8 @@ def verify_here(settings: Settings, asked: Asked, *, ref: VersionRef, model: str
     origin = asked.origin(settings, pinned=ref)
     found: VersionDirectory = fetch_version(model, ref.version, origin=origin, cache=settings.model.cache_directory)
     manifest = parse_manifest(read_manifest_bytes(found.path), source=str(found.path / MANIFEST_NAME))
+    from stream_infer.verifying import Verifier  # noqa: PLC0415 - torch takes seconds, which only this word needs
+
     verifier = Verifier(settings, load_schema(settings.schemas.input))
     is_bound = known is not None and not may_differ(known.history, ref)
     before = answered_before(known.history, _next(known, ref), ref).refs if known is not None and is_bound else ()

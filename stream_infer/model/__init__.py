@@ -16,16 +16,44 @@ serving     the versions that serve           slot        lease and swap them
 package     a folder from an artifact
 """
 
-from stream_infer.model.device import Device, limit_threads, open_device
-from stream_infer.model.faults import DeviceLost, InferenceFailed, OutOfDeviceMemory
-from stream_infer.model.load import load_version
-from stream_infer.model.manifest import Manifest
-from stream_infer.model.memory import return_memory
-from stream_infer.model.repository import VersionDirectory, find_version
-from stream_infer.model.scored import Scored
-from stream_infer.model.serving import Guard, Router, Serving, Variant
-from stream_infer.model.slot import ModelSlot
-from stream_infer.model.version import Facts, LoadedVersion, Pending, Prepared
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from stream_infer.model.device import Device, limit_threads, open_device
+    from stream_infer.model.faults import DeviceLost, InferenceFailed, OutOfDeviceMemory
+    from stream_infer.model.load import load_version
+    from stream_infer.model.manifest import Manifest
+    from stream_infer.model.memory import return_memory
+    from stream_infer.model.repository import VersionDirectory, find_version
+    from stream_infer.model.scored import Scored
+    from stream_infer.model.serving import Guard, Router, Serving, Variant
+    from stream_infer.model.slot import ModelSlot
+    from stream_infer.model.version import Facts, LoadedVersion, Pending, Prepared
+
+_HOMES: Final = {
+    "Device": "device",
+    "DeviceLost": "faults",
+    "Facts": "version",
+    "Guard": "serving",
+    "InferenceFailed": "faults",
+    "LoadedVersion": "version",
+    "Manifest": "manifest",
+    "ModelSlot": "slot",
+    "OutOfDeviceMemory": "faults",
+    "Pending": "version",
+    "Prepared": "version",
+    "Router": "serving",
+    "Scored": "scored",
+    "Serving": "serving",
+    "Variant": "serving",
+    "VersionDirectory": "repository",
+    "find_version": "repository",
+    "limit_threads": "device",
+    "load_version": "load",
+    "open_device": "device",
+    "return_memory": "memory",
+}
 
 __all__ = [
     "Device",
@@ -50,3 +78,10 @@ __all__ = [
     "open_device",
     "return_memory",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for: torch takes seconds, and what reads a manifest needs none."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
