@@ -23,6 +23,7 @@ from stream_infer.settings.options import all_options
 CHART: Final = Path(__file__).with_name("stream-infer")
 SETTINGS: Final = "Settings"
 OWN: Final = "chart."
+BELOW: Final = object()
 TABLE: Final = re.compile(r"(<!-- values -->\n).*?(<!-- end -->)", re.DOTALL)
 # What pydantic writes for bounds, and the same in JSON schema's words.
 BOUNDS: Final[Mapping[str, str]] = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum"}
@@ -99,19 +100,18 @@ def readme(text: str, *, values: str) -> str:
 
 
 def _rows(values: str) -> Iterator[tuple[str, str, str]]:
-    """Yield name, default and meaning of every value; a map with comments of its own inside is given by what is inside."""
+    """Yield name, default and meaning of every value; a map with comments inside is followed by what is inside."""
     comments = dict(_comments(values))
     for path, value in _leaves(yaml.safe_load(values), (), comments):
-        shown = json.dumps(value)
-        meaning = " ".join(comments.get(path[:length], "") for length in range(len(path) - 1, len(path) + 1)).strip()
-        yield ".".join(path), f"`{shown}`", (comments.get(path) or meaning).replace("<", "&lt;").replace("|", "\\|")
+        shown = "below" if value is BELOW else f"`{json.dumps(value)}`"
+        yield ".".join(path), shown, comments[path].replace("<", "&lt;").replace("|", "\\|")
 
 
 def _leaves(node: Any, path: tuple[str, ...], comments: Node) -> Iterator[tuple[tuple[str, ...], Any]]:
     inside = any(other[: len(path)] == path and len(other) > len(path) for other in comments)
     if isinstance(node, dict) and inside:
         if path in comments:
-            yield path, "see below"
+            yield path, BELOW
         for key, inner in node.items():
             yield from _leaves(inner, (*path, key), comments)
     else:

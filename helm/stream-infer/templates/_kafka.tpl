@@ -1,3 +1,12 @@
+{{/* The input topics, as JSON; settings may name them in one text. */}}
+{{- define "stream-infer.inputs" -}}
+{{- $topics := first (include "stream-infer.held" (list . "topics.input") | fromJsonArray) -}}
+{{- if kindIs "string" $topics -}}
+{{- $topics = regexSplit "[,\\s]+" $topics -1 | compact -}}
+{{- end -}}
+{{- toJson $topics -}}
+{{- end -}}
+
 {{/* Ports of the brokers, as JSON: those of `bootstrap_servers` (9092 where none is named) and of `networkPolicy`. */}}
 {{- define "stream-infer.kafkaPorts" -}}
 {{- $ports := list -}}
