@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 ARGS ?=
 
-.PHONY: help test unit test-integrations test-rollouts faults soak lint types format demo bench bench-swap clean
+.PHONY: help test unit test-chart test-integrations test-rollouts faults soak lint types format demo bench bench-swap clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,11 @@ test: lint types ## everything that CI runs: lint, types, and the tests on a rea
 	$(BIN)/python -m pytest $(ARGS)
 
 unit: $(INSTALLED) ## the tests that need no Kafka
-	$(BIN)/python -m pytest -m "not broker and not cuda and not docker and not integrations and not rollouts_full and not faults" $(ARGS)
+	$(BIN)/python -m pytest -m "not broker and not chart and not cuda and not docker and not integrations and not rollouts_full and not faults" $(ARGS)
+
+test-chart: $(INSTALLED) ## the Helm chart: rendered, validated and scanned, and its scripts on a real Kafka
+	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,chart]'
+	$(BIN)/python -m pytest -m chart tests/chart $(ARGS)
 
 test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each is installed and started
 	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,integrations]'

@@ -5,8 +5,9 @@ python helm/generate.py --check  exits 1 when one of them is not what it would w
 
 values.schema.json    the definitions of `config`, from `stream-infer config --schema`; the rest of the file is kept
 files/settings.json   the worker's defaults, for templates that compute with them, and which property names are secrets
+Chart.yaml            appVersion, which is the image's tag unless another is named
 README.md             the table of values, from values.yaml and its comments; what stands around it is kept
-"""  # noqa: INP001 - a script
+"""
 
 import json
 import re
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 import yaml
 
+from stream_infer import __version__
 from stream_infer.settings import json_schema, secrets
 from stream_infer.settings.options import all_options
 
@@ -24,7 +26,10 @@ CHART: Final = Path(__file__).with_name("stream-infer")
 SETTINGS: Final = "Settings"
 OWN: Final = "chart."
 BELOW: Final = object()
+HEAD: Final = "| value | default | meaning |\n| --- | --- | --- |\n"
+WORDS: Final = {"title", "default", "description"}
 TABLE: Final = re.compile(r"(<!-- values -->\n).*?(<!-- end -->)", re.DOTALL)
+APP_VERSION: Final = re.compile(r"^appVersion: .*$", re.MULTILINE)
 # What pydantic writes for bounds, and the same in JSON schema's words.
 BOUNDS: Final[Mapping[str, str]] = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum"}
 # What the worker takes for text in a settings file: YAML reads `version: 2` as a number.
@@ -47,7 +52,7 @@ def _node(node: Node) -> dict[str, Any]:
     """Return a part of the settings' schema as draft 7 says it, without titles and defaults."""
     if "$ref" in node:
         return {"$ref": node["$ref"].replace("#/$defs/", "#/definitions/")}
-    kept = {BOUNDS.get(key, key): value for key, value in node.items() if key not in {"title", "default", "description"}}
+    kept = {BOUNDS.get(key, key): value for key, value in node.items() if key not in WORDS}
     if "properties" in kept:
         kept["properties"] = {name: _node(inner) for name, inner in node["properties"].items()}
     if isinstance(kept.get("additionalProperties"), dict):
@@ -64,13 +69,11 @@ def _node(node: Node) -> dict[str, Any]:
 
 def _list_or_text(node: Node) -> dict[str, Any]:
     """Return the schema of a list that may be one text, separated by commas; pydantic writes its length as a text's."""
-    least = node.get("minLength", 0)
-    return {
-        "anyOf": [
-            {"type": "array", "items": {"type": TEXT_OR_NUMBER}, "minItems": least, "uniqueItems": True},
-            {"type": "string", "minLength": least},
-        ]
-    }
+    items = {"type": "array", "items": {"type": TEXT_OR_NUMBER}, "uniqueItems": True}
+    text: dict[str, Any] = {"type": "string"}
+    if "minLength" in node:
+        items["minItems"] = text["minLength"] = node["minLength"]
+    return {"anyOf": [items, text]}
 
 
 def settings_file() -> str:
@@ -96,7 +99,7 @@ def _default(path: tuple[str, ...], root: Node) -> Any:
 def readme(text: str, *, values: str) -> str:
     """Return the README with its table written anew."""
     rows = "".join(f"| `{name}` | {default} | {meaning} |\n" for name, default, meaning in _rows(values))
-    return TABLE.sub(lambda found: f"{found[1]}\n| value | default | meaning |\n| --- | --- | --- |\n{rows}\n{found[2]}", text)
+    return TABLE.sub(lambda found: f"{found[1]}\n{HEAD}{rows}\n{found[2]}", text)
 
 
 def _rows(values: str) -> Iterator[tuple[str, str, str]]:
@@ -139,6 +142,8 @@ def _comments(values: str) -> Iterator[tuple[tuple[str, ...], str]]:
 def written() -> Iterator[tuple[Path, str]]:
     """Yield every file that this script writes, and what it should hold."""
     schema, document = CHART / "values.schema.json", CHART / "README.md"
+    chart = CHART / "Chart.yaml"
+    yield chart, APP_VERSION.sub(f"appVersion: {__version__}", chart.read_text(encoding="utf-8"))
     yield schema, values_schema(schema.read_text(encoding="utf-8"))
     yield CHART / "files" / "settings.json", settings_file()
     values = (CHART / "values.yaml").read_text(encoding="utf-8")

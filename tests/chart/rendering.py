@@ -28,7 +28,7 @@ class _Strict(yaml.SafeLoader):
     """Refuses what YAML readers silently make one of: a key that is there twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         assert len(keys) == len(set(keys)), f"a key is there twice in {keys}"
         return super().construct_mapping(node, deep)
 
@@ -79,7 +79,7 @@ class Helm:
 
 def manifests(text: str) -> Iterator[Manifest]:
     """Yield every manifest of a stream of YAML documents."""
-    yield from (one for one in yaml.load_all(text, _Strict) if one)  # noqa: S506 - a safe loader, and stricter
+    yield from (one for one in yaml.load_all(text, _Strict) if one)
 
 
 @dataclass(frozen=True, slots=True)

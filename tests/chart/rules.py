@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,17 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(enc
 KINDS = {"object": {}, "array": [], "string": "text", "boolean": True, "number": 0.5, "integer": 3}
 # Names that maps take, those that have a rule about names too.
 NAMES = ("word", "own.avsc")
+# What breaks a rule, by its keyword, from what it says.
+BREAKS: dict[str, Callable[[Any], Any]] = {
+    "required": lambda _: {},
+    "enum": lambda _: "no such word",
+    "minimum": lambda least: least - 1,
+    "maximum": lambda most: most + 1,
+    "exclusiveMinimum": lambda least: least,
+    "minLength": lambda _: "",
+    "minItems": lambda _: [],
+    "uniqueItems": lambda _: ["one", "one"],
+}
 # No pattern takes both.
 TEXTS = (" no such text ", "/")
 # One that the chart sets itself.
@@ -65,24 +76,11 @@ def _bounds(node: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "additionalProperties", {"noSuchValue": 1}
     if False in node.get("patternProperties", {}).values():
         yield "patternProperties", {TAKEN: "text"}
-    if "required" in node:
-        yield "required", {}
-    if "enum" in node:
-        yield "enum", "no such word"
     if "pattern" in node:
         yield "pattern", next(text for text in TEXTS if not re.search(node["pattern"], text))
-    if "minimum" in node:
-        yield "minimum", node["minimum"] - 1
-    if "maximum" in node:
-        yield "maximum", node["maximum"] + 1
-    if "exclusiveMinimum" in node:
-        yield "exclusiveMinimum", node["exclusiveMinimum"]
-    if node.get("minLength"):
-        yield "minLength", ""
-    if node.get("minItems"):
-        yield "minItems", []
-    if node.get("uniqueItems"):
-        yield "uniqueItems", ["one", "one"]
+    for keyword, broken in BREAKS.items():
+        if keyword in node:
+            yield keyword, broken(node[keyword])
 
 
 def _maps(node: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from stream_infer import __version__
 from stream_infer.settings import Settings, load_settings
 from tests.chart.rendering import SETS, Helm, Rendered
 
 pytestmark = pytest.mark.chart
 
 VALUES = SETS[0].parent
+REFERENCE = f"registry.example/models@sha256:{'0123456789abcdef' * 4}"
 
 
 def name_of(path: Path) -> str:
@@ -158,7 +160,12 @@ def test_a_slice_of_a_gpu_is_asked_for_by_its_name(helm: Helm) -> None:
         ),
         (
             "image-volume",
-            {"image": {"reference": "registry.example/models@sha256:" + "0123456789abcdef" * 4, "pullPolicy": "Always"}},
+            {
+                "image": {
+                    "reference": f"registry.example/models@sha256:{'0123456789abcdef' * 4}",
+                    "pullPolicy": "Always",
+                }
+            },
             {"mountPath": "/srv/models", "subPath": "models"},
         ),
         ("download", {"emptyDir": {"sizeLimit": "20Gi"}}, {"mountPath": "/models"}),
@@ -188,6 +195,6 @@ def test_threads_are_as_many_as_cores_are_asked_for_unless_named(helm: Helm) -> 
 
 
 def test_an_image_is_named_by_its_digest_or_by_the_app_s_version(helm: Helm) -> None:
-    assert helm.render(SETS[0].with_name("claim.yaml")).worker["image"] == "stream-infer-kafka:0.1.0"
+    assert helm.render(VALUES / "claim.yaml").worker["image"] == f"stream-infer-kafka:{__version__}"
     assert helm.render(VALUES / "placed.yaml").worker["image"].startswith("registry.example:5000/scoring/")
     assert "@sha256:" in helm.render(VALUES / "placed.yaml").worker["image"]

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Iterable
 
 AGAIN_S = 5.0
 COMMAND = "stream-infer"
@@ -41,7 +42,7 @@ def with_id(event: dict, field: str, event_id: str) -> dict:
     return event
 
 
-def note(lines, event_id: str, found: queue.Queue) -> None:
+def note(lines: Iterable[str], event_id: str, found: queue.Queue[str]) -> None:
     """Hand over the line that is the prediction of the event."""
     for line in lines:
         if event_id in line:
@@ -52,7 +53,7 @@ def score(event: dict, field: str, deadline_s: float) -> None:
     """Send the event until its prediction is there and show it; ends the process with 1 after the deadline."""
     event_id = f"helm-test-{uuid.uuid4()}"
     line = json.dumps(with_id(event, field, event_id)) + "\n"
-    found: queue.Queue = queue.Queue()
+    found: queue.Queue[str] = queue.Queue()
     reader = subprocess.Popen([COMMAND, "consume"], stdout=subprocess.PIPE, text=True)
     threading.Thread(target=note, args=(reader.stdout, event_id, found), daemon=True).start()
     try:
