@@ -110,7 +110,9 @@ def _rows(values: str) -> Iterator[tuple[str, str, str]]:
         yield ".".join(path), shown, comments[path].replace("<", "&lt;").replace("|", "\\|")
 
 
-def _leaves(node: Any, path: tuple[str, ...], comments: Node) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _leaves(
+    node: Any, path: tuple[str, ...], comments: Mapping[tuple[str, ...], str]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     inside = any(other[: len(path)] == path and len(other) > len(path) for other in comments)
     if isinstance(node, dict) and inside:
         if path in comments:

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 AGAIN_S = 5.0
 COMMAND = "stream-infer"
@@ -32,9 +33,9 @@ def is_ready(url: str) -> bool:
     return False
 
 
-def with_id(event: dict, field: str, event_id: str) -> dict:
+def with_id(event: dict[str, Any], field: str, event_id: str) -> dict[str, Any]:
     """Return the event with its id at a dotted path."""
-    inner = event
+    inner: Any = event
     *outer, last = field.split(".")
     for step in outer:
         inner = inner.setdefault(step, {})
@@ -49,7 +50,7 @@ def note(lines: Iterable[str], event_id: str, found: queue.Queue[str]) -> None:
             found.put(line)
 
 
-def score(event: dict, field: str, deadline_s: float) -> None:
+def score(event: dict[str, Any], field: str, deadline_s: float) -> None:
     """Send the event until its prediction is there and show it; ends the process with 1 after the deadline."""
     event_id = f"helm-test-{uuid.uuid4()}"
     line = json.dumps(with_id(event, field, event_id)) + "\n"
