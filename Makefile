@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 BENCHES := .venv/benches
 ARGS ?=
 
-.PHONY: help test unit test-integrations test-rollouts faults soak lint types format demo bench bench-heavy \
+.PHONY: help test unit test-chart test-integrations test-rollouts faults soak lint types format demo bench bench-heavy \
 	bench-latency bench-partitions bench-memory bench-scaling bench-swap bench-gpu test-cuda clean
 
 help: ## say what there is
@@ -22,7 +22,11 @@ test: lint types ## everything that CI runs: lint, types, and the tests on a rea
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 unit: $(INSTALLED) ## the tests that need no Kafka
-	$(BIN)/python -m pytest -m "not broker and not cuda and not docker and not integrations and not rollouts_full and not faults" $(ARGS)
+	$(BIN)/python -m pytest -m "not broker and not chart and not cuda and not docker and not integrations and not rollouts_full and not faults" $(ARGS)
+
+test-chart: $(INSTALLED) ## the Helm chart: rendered, validated and scanned, and its scripts on a real Kafka
+	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,chart]'
+	$(BIN)/python -m pytest -m chart tests/chart $(ARGS)
 
 test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each is installed and started
 	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,integrations]'

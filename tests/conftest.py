@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     for item in items:
-        for marker in ("broker", "cuda", "docker", "integrations", "rollouts_full", "faults"):
+        for marker in ("broker", "chart", "cuda", "docker", "integrations", "rollouts_full", "faults"):
             if item.get_closest_marker(marker) and not item.config.option.keyword:
                 item.config.stash[DESELECTED].setdefault(marker, []).append(item.nodeid)
 

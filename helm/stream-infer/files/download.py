@@ -1,0 +1,36 @@
+"""Copies everything below an fsspec URL into a folder: URL FOLDER."""
+
+import sys
+from pathlib import Path, PurePosixPath
+
+import fsspec
+
+
+def copy(url: str, folder: Path) -> int:
+    """Return how many files were copied; raises ValueError for one that would leave the folder."""
+    source, root = fsspec.url_to_fs(url)
+    root = root.rstrip("/")
+    count = 0
+    for path in sorted(source.find(root)):
+        inside = PurePosixPath(path.removeprefix(root).lstrip("/"))
+        if inside.is_absolute() or ".." in inside.parts or not inside.parts:
+            raise ValueError(f"it holds {path}, expected files below {root} alone")
+        target = folder / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.get_file(path, str(target))
+        count += 1
+    return count
+
+
+def main(url: str, folder: str) -> None:
+    """Copy, or end with one sentence on standard error and exit code 1."""
+    try:
+        count = copy(url, Path(folder))
+    except Exception as error:  # noqa: BLE001 - each fsspec driver has errors of its own
+        sys.exit(f"modelVolume.download.url is {url}, which cannot be copied: {error or type(error).__name__}")
+    if not count:
+        sys.exit(f"modelVolume.download.url is {url}, where there are no files, expected a repository of models")
+    print(f"{count} files copied from {url} to {folder}")
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,63 @@
+{{/* Where workers run. */}}
+{{- define "stream-infer.placement" -}}
+{{- with .Values -}}
+{{- if and .gpu.enabled .gpu.runtimeClassName }}
+runtimeClassName: {{ .gpu.runtimeClassName }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with concat .tolerations (.gpu.enabled | ternary .gpu.tolerations list) }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .topologySpread.enabled }}
+topologySpreadConstraints:
+  {{- range .topologySpread.topologyKeys }}
+  - topologyKey: {{ . }}
+    maxSkew: {{ $.Values.topologySpread.maxSkew | int }}
+    whenUnsatisfiable: {{ $.Values.topologySpread.whenUnsatisfiable }}
+    labelSelector:
+      matchLabels:
+        {{- include "stream-infer.selectorLabels" $ | nindent 8 }}
+        app.kubernetes.io/component: worker
+    # The pods of each update are spread for themselves.
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* torch would start a thread for each core of the node. */}}
+{{- define "stream-infer.threads" -}}
+{{- $named := false -}}
+{{- range .Values.extraEnv -}}
+{{- if eq .name "OMP_NUM_THREADS" }}{{ $named = true }}{{ end -}}
+{{- end -}}
+{{- if and (not $named) (dig "requests" "cpu" "" .Values.resources) -}}
+- name: OMP_NUM_THREADS
+  valueFrom:
+    resourceFieldRef:
+      containerName: worker
+      resource: requests.cpu
+      divisor: "1"
+{{- end -}}
+{{- end -}}
+
+{{- define "stream-infer.resources" -}}
+{{- $resources := deepCopy .Values.resources -}}
+{{- if .Values.gpu.enabled -}}
+{{- $limits := get $resources "limits" | default dict -}}
+{{- $_ := set $limits .Values.gpu.resourceName 1 -}}
+{{- $_ := set $resources "limits" $limits -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
