@@ -36,7 +36,7 @@ TYPES: Final[Mapping[str, str]] = {
     "object": "names with values",
     "null": "`null`",
 }
-BOUNDS: Final[Mapping[str, str]] = {"ge": "≥", "gt": ">", "le": "≤"}
+BOUNDS: Final[Mapping[str, str]] = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
 Node = Mapping[str, Any]
 
 

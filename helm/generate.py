@@ -30,8 +30,6 @@ HEAD: Final = "| value | default | meaning |\n| --- | --- | --- |\n"
 WORDS: Final = {"title", "default", "description"}
 TABLE: Final = re.compile(r"(<!-- values -->\n).*?(<!-- end -->)", re.DOTALL)
 APP_VERSION: Final = re.compile(r"^appVersion: .*$", re.MULTILINE)
-# What pydantic writes for bounds, and the same in JSON schema's words.
-BOUNDS: Final[Mapping[str, str]] = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum"}
 # What the worker takes for text in a settings file: YAML reads `version: 2` as a number.
 TEXT_OR_NUMBER: Final = ["string", "number"]
 TEXT_NUMBER_OR_TRUTH: Final = ["string", "number", "boolean"]
@@ -52,7 +50,7 @@ def _node(node: Node) -> dict[str, Any]:
     """Return a part of the settings' schema as draft 7 says it, without titles and defaults."""
     if "$ref" in node:
         return {"$ref": node["$ref"].replace("#/$defs/", "#/definitions/")}
-    kept = {BOUNDS.get(key, key): value for key, value in node.items() if key not in WORDS}
+    kept = {key: value for key, value in node.items() if key not in WORDS}
     if "properties" in kept:
         kept["properties"] = {name: _node(inner) for name, inner in node["properties"].items()}
     if isinstance(kept.get("additionalProperties"), dict):
@@ -68,11 +66,11 @@ def _node(node: Node) -> dict[str, Any]:
 
 
 def _list_or_text(node: Node) -> dict[str, Any]:
-    """Return the schema of a list that may be one text, separated by commas; pydantic writes its length as a text's."""
+    """Return the schema of a list that may be one text, separated by commas."""
     items = {"type": "array", "items": {"type": TEXT_OR_NUMBER}, "uniqueItems": True}
     text: dict[str, Any] = {"type": "string"}
-    if "minLength" in node:
-        items["minItems"] = text["minLength"] = node["minLength"]
+    if "minItems" in node:
+        items["minItems"] = text["minLength"] = node["minItems"]
     return {"anyOf": [items, text]}
 
 

@@ -79,28 +79,28 @@ def _any_of_null(kind: str) -> WithJsonSchema:
 
 
 _NUMBER: Final = BeforeValidator(_not_a_truth)
-Count = Annotated[int, _NUMBER, Field(ge=1)]
+Count = Annotated[int, Field(ge=1), _NUMBER]
 """A whole number of at least 1."""
-Bytes = Annotated[int, _NUMBER, Field(ge=0)]
+Bytes = Annotated[int, Field(ge=0), _NUMBER]
 """A whole number of bytes, 0 or more."""
-Milliseconds = Annotated[float, _NUMBER, Field(ge=0)]
+Milliseconds = Annotated[float, Field(ge=0), _NUMBER]
 """Milliseconds, 0 or more; fractions allowed."""
-WholeMilliseconds = Annotated[int, _NUMBER, Field(ge=1)]
+WholeMilliseconds = Annotated[int, Field(ge=1), _NUMBER]
 """Whole milliseconds, 1 or more."""
-Seconds = Annotated[float, _NUMBER, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0), _NUMBER]
 """Seconds, 0 or more; fractions allowed."""
-SomeSeconds = Annotated[float, _NUMBER, Field(gt=0)]
+SomeSeconds = Annotated[float, Field(gt=0), _NUMBER]
 """Seconds, more than 0; fractions allowed."""
-Ratio = Annotated[float, _NUMBER, Field(gt=0, le=1)]
+Ratio = Annotated[float, Field(gt=0, le=1), _NUMBER]
 """A share: more than 0, at most 1."""
-Port = Annotated[int, _NUMBER, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535), _NUMBER]
 """A TCP port."""
 
 Text = Annotated[str, Field(min_length=1)]
 """Text of at least one character."""
 TopicName = Annotated[str, matching(r"[a-zA-Z0-9._-]{1,249}", "1 to 249 letters, digits, dots, underscores or dashes")]
 """A name that Kafka takes for a topic."""
-TopicNames = Annotated[tuple[TopicName, ...], BeforeValidator(_as_list), AfterValidator(_unique), Field(min_length=1)]
+TopicNames = Annotated[tuple[TopicName, ...], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_unique)]
 """One or more topic names; in text separated by commas."""
 Names = Annotated[tuple[Text, ...], BeforeValidator(_as_list), AfterValidator(_unique)]
 """Names, perhaps none; in text separated by commas."""

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from stream_infer.testing.kafka.properties import free_port
 from tests.house.source import ROOT
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
 RUNNERS = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+PAGES = "http://127.0.0.1:6066"
 FENCE = re.compile(
     r"^```(?P<language>\w+) (?P<tags>[\w ]*\btest\b[\w ]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -50,8 +52,10 @@ def test_the_marked_blocks_of_a_document_run_one_after_the_other(
     environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if any("kafka" in block.tags for block in run):
         environment["STREAM_INFER_KAFKA__BOOTSTRAP_SERVERS"] = request.getfixturevalue("kafka").bootstrap_servers
+    # Another worker on this machine may have the port that documents name.
+    port = environment["STREAM_INFER_WEB__PORT"] = str(free_port())
     for block in run:
-        command = [*RUNNERS[block.language], block.code]
+        command = [*RUNNERS[block.language], block.code.replace(PAGES, PAGES.replace("6066", port))]
         ended = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=220, check=False
         )

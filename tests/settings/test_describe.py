@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,16 @@ def test_a_name_tells_whether_its_value_is_hidden(name: str, secret: bool) -> No
 
 def test_the_schema_of_a_settings_file_knows_every_section() -> None:
     assert set(json.loads(json_schema())["properties"]) == set(Settings.model_fields)
+
+
+def test_the_schema_names_bounds_in_the_words_of_json_schema() -> None:
+    def nodes(node: object) -> Iterator[Mapping[str, object]]:
+        if isinstance(node, dict):
+            yield node
+        for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            yield from nodes(inner)
+
+    found = list(nodes(json.loads(json_schema())))
+    assert not [node for node in found if {"ge", "gt", "le", "lt"} & set(node)]
+    assert not [node for node in found if node.get("type") == "array" and "minLength" in node]
+    assert [node for node in found if "exclusiveMinimum" in node]
