@@ -66,11 +66,11 @@ def _node(node: Node) -> dict[str, Any]:
 
 
 def _list_or_text(node: Node) -> dict[str, Any]:
-    """Return the schema of a list that may be one text, separated by commas."""
+    """Return the schema of a list that may be one text, separated by commas; pydantic writes its length as a text's."""
     items = {"type": "array", "items": {"type": TEXT_OR_NUMBER}, "uniqueItems": True}
     text: dict[str, Any] = {"type": "string"}
-    if "minItems" in node:
-        items["minItems"] = text["minLength"] = node["minItems"]
+    if "minLength" in node:
+        items["minItems"] = text["minLength"] = node["minLength"]
     return {"anyOf": [items, text]}
 
 

@@ -100,7 +100,7 @@ Text = Annotated[str, Field(min_length=1)]
 """Text of at least one character."""
 TopicName = Annotated[str, matching(r"[a-zA-Z0-9._-]{1,249}", "1 to 249 letters, digits, dots, underscores or dashes")]
 """A name that Kafka takes for a topic."""
-TopicNames = Annotated[tuple[TopicName, ...], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_unique)]
+TopicNames = Annotated[tuple[TopicName, ...], BeforeValidator(_as_list), AfterValidator(_unique), Field(min_length=1)]
 """One or more topic names; in text separated by commas."""
 Names = Annotated[tuple[Text, ...], BeforeValidator(_as_list), AfterValidator(_unique)]
 """Names, perhaps none; in text separated by commas."""
