@@ -6,7 +6,7 @@ The folder reads as the path of the data; imports point from the end of this lis
     records       what travels between the steps: raw records, their positions, batches
     clock         the one place that asks for the time
     settings/     the options: where they are read, what they may be
-    metrics       every metric, in one table
+    metrics/      every metric, declared once
     logs          one JSON object a line, or a line for a person
 
     avro/         bytes to columns and back: framing, schemas, a fast decoder and the reference

@@ -1,77 +1,19 @@
-"""Every metric of the worker, declared once. Values are added per batch, never per record."""
+"""What the threads count while they work. Values are added per batch, never per record."""
 
-import json
-import logging
-from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Reject
+from stream_infer.metrics.histogram import DURATION_BUCKETS_S, SIZE_BUCKETS, LatencyHistogram
+from stream_infer.metrics.unsure import Totals, Unsure
 
-log = logging.getLogger(__name__)
-
-DURATION_BUCKETS_S: Final = (
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-)  # fmt: skip
-SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 STAGES: Final = ("decode", "infer", "encode", "produce", "commit")
-
-
-class LatencyHistogram(Collector):
-    """Seconds per record, observed a whole batch at a time; prometheus-client has no bulk observation."""
-
-    def __init__(self, name: str, documentation: str) -> None:
-        self._name = name
-        self._documentation = documentation
-        self._edges = np.array(DURATION_BUCKETS_S)
-        self._counts = np.zeros(len(DURATION_BUCKETS_S) + 1, dtype=np.int64)
-        self._sum_s = 0.0
-
-    def observe(self, seconds: NDArray[np.float64]) -> None:
-        """Count every value of a batch."""
-        slots = np.searchsorted(self._edges, seconds)
-        self._counts += np.bincount(slots, minlength=len(self._counts))
-        self._sum_s += float(seconds.sum())
-
-    def quantile(self, fraction: float) -> float:
-        """Return the upper edge, in seconds, of the bucket that holds this fraction of all records."""
-        cumulative = self._counts.cumsum()
-        slot = int(np.searchsorted(cumulative, fraction * cumulative[-1]))
-        return DURATION_BUCKETS_S[min(slot, len(DURATION_BUCKETS_S) - 1)]
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Yield the family as Prometheus wants it: cumulative counts by upper edge."""
-        edges = [*map(str, DURATION_BUCKETS_S), "+Inf"]
-        buckets = list(zip(edges, self._counts.cumsum().tolist(), strict=True))
-        yield HistogramMetricFamily(self._name, self._documentation, buckets=buckets, sum_value=self._sum_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Records and batches since the start."""
-
-    answered: int = 0
-    dead_lettered: int = 0
-    skipped: int = 0
-    batches: int = 0
-
-
-@dataclass(slots=True)
-class Unsure:
-    """Answers that were handed over and may still be rolled back."""
-
-    answered: int = 0
-    skipped: int = 0
-    refused: Tally[tuple[str, str]] = field(default_factory=Tally)
 
 
 class Metrics:
@@ -168,41 +110,3 @@ class Metrics:
 
     def _histogram(self, name: str, documentation: str, buckets: Sequence[float], *labels: str) -> Histogram:
         return Histogram(f"stream_infer_{name}", documentation, labels, buckets=buckets, registry=self.registry)
-
-
-def final_line(metrics: Metrics) -> str:
-    """Return the counters of answers as one line of JSON: what a run did, when nothing follows any more."""
-    totals = metrics.totals()
-    return "final counters: " + json.dumps(
-        {
-            "predictions_produced_total": totals.answered,
-            "dead_letters_total": totals.dead_lettered,
-            "records_skipped_total": totals.skipped,
-            "batches_total": totals.batches,
-        }
-    )
-
-
-class Reporter:
-    """Says in the log what a worker did in each period, for whoever watches it without a dashboard."""
-
-    def __init__(self, metrics: Metrics, *, period_s: float) -> None:
-        self._metrics = metrics
-        self._period_s = period_s
-        self._last = Totals()
-
-    def report(self) -> None:
-        """Write one line about the time since the last call; nothing when nothing moved."""
-        now, last = self._metrics.totals(), self._last
-        self._last = now
-        answered, batches = now.answered - last.answered, now.batches - last.batches
-        if now != last:
-            log.info(
-                "%d records answered in %.0f s (%.0f a second, %.1f a batch), %d dead letters, %d skipped",
-                answered,
-                self._period_s,
-                answered / self._period_s,
-                answered / max(batches, 1),
-                now.dead_lettered - last.dead_lettered,
-                now.skipped - last.skipped,
-            )
