@@ -16,6 +16,7 @@ The folder reads as the path of the data; imports point from the end of this lis
     transport/    bytes from Kafka and to it: the Faust plug-in, the consumer thread, rebalances
     web/          probes and the metrics page
     scoring       the steps of the path, put together from the settings
+    gauges        what the metrics page reads of a worker
     verifying     what a version must pass before a process loads it
     loading       a version from where it lies to the compute thread's door, on a thread of its own
     steering      what follows the control topic and tells the status topic, on a thread of its own

@@ -62,8 +62,9 @@ def _add_timers(app: faust.App, worker: Worker) -> None:
         worker.reporter.report()
 
     async def watch() -> None:
-        """Look whether the model still answers."""
+        """Look whether the model still answers, and how everything stands."""
         worker.end_if_stuck()
+        worker.look()
 
     app.timer(interval=REPORT_S)(report)
     app.timer(interval=WATCH_S)(watch)

@@ -75,6 +75,10 @@ class VersionLoader:
         """Monotonic time at which a version's own code began to load it in this process, None while none does."""
         return self._watch.calling_since_s
 
+    def device_memory_bytes(self) -> int:
+        """Return the memory that models take on the device; on a processor 0, where it is the process's own."""
+        return self._device.used_memory_bytes() or 0
+
     def close(self, *, blame: bool) -> None:
         """Give up everything and wait a moment for the thread.
 

@@ -71,6 +71,18 @@ class Assigned:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """How a partition stands: the next offset to score, where that is known, and whether rows of it are in hand.
+
+    `oldest_ms` is the timestamp of the oldest row in hand, None without one; milliseconds since the epoch.
+    """
+
+    done: int | None
+    in_hand: bool
+    oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """How far a partition is done under one epoch: `offset` is the next one to score, as Kafka commits it."""
 

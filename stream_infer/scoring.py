@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -90,7 +90,8 @@ def _warm(version: LoadedVersion, answer: "Future[None]", *, batch_size: int) ->
 
 def make_scorer(settings: Settings, slot: ModelSlot, around: Surroundings) -> Scorer:
     """Return a scorer for what serves in `slot`; raises `Stop` when schemas, settings and model do not fit."""
-    codec = Codec(settings, load_schema(settings.schemas.input), around.clock)
+    missed = around.metrics.schema_misses_total.inc
+    codec = Codec(settings, load_schema(settings.schemas.input), around.clock, missed=missed)
     ledger = Ledger()
     commit = _commit(settings, ledger, around)
     steps = Steps(
@@ -170,7 +171,9 @@ def _commit(settings: Settings, ledger: Ledger, around: Surroundings) -> Commit:
     delivery, producer, committer = settings.delivery, around.producer, around.committer
     interval_s = delivery.commit_interval_ms / MILLISECONDS
     if not isinstance(producer, TransactionalSink):
-        return AtLeastOnce(ledger, producer=producer, committer=committer, interval_s=interval_s)
+        return AtLeastOnce(
+            ledger, producer=producer, committer=committer, interval_s=interval_s, metrics=around.metrics
+        )
     return ExactlyOnce(
         ledger,
         producer=producer,
@@ -193,13 +196,18 @@ def _value_paths(settings: Settings) -> Mapping[str, str]:
 
 
 class Codec:
-    """Everything Avro of one worker: what it reads, what it writes, and where schemas come from."""
+    """Everything Avro of one worker: what it reads, what it writes, and where schemas come from.
 
-    def __init__(self, settings: Settings, reader: AvroSchema, clock: Clock) -> None:
+    `missed` is called whenever the registry is asked for a schema that is not known yet.
+    """
+
+    def __init__(
+        self, settings: Settings, reader: AvroSchema, clock: Clock, *, missed: Callable[[], None] = lambda: None
+    ) -> None:
         self.reader = reader
         self._settings = settings
         self._clock = clock
-        self._source = RegistrySource(settings) if settings.schema_registry.url else None
+        self._source = RegistrySource(settings, asked=missed) if settings.schema_registry.url else None
         self._local = _local_schemas(settings, reader)
         schemas = settings.schemas
         self._output = with_passthrough(load_schema(schemas.output), reader, schemas.passthrough)

@@ -14,6 +14,7 @@ from stream_infer.errors import Retry
 from stream_infer.loading import VersionLoader
 from stream_infer.metrics import Metrics
 from stream_infer.model import find_version, return_memory
+from stream_infer.model.serving import Serving
 from stream_infer.rollout.follow import Follower
 from stream_infer.rollout.ports import Engine, Origins
 from stream_infer.rollout.record import VersionRef
@@ -57,6 +58,24 @@ class GateQueue:
         self._waiting = [waiting for waiting in self._waiting if waiting[0] > position]
 
 
+class TimedEngine:
+    """An engine whose switches are timed, from the moment they are asked for."""
+
+    def __init__(self, engine: Engine, *, metrics: Metrics, clock: Clock) -> None:
+        self.warm = engine.warm
+        self.release = engine.release
+        self._engine = engine
+        self._metrics = metrics
+        self._clock = clock
+
+    def serve(self, serving: Serving) -> "Future[None]":
+        """Let these versions answer from the next batch on."""
+        asked_s = self._clock.monotonic_s()
+        answer = self._engine.serve(serving)
+        answer.add_done_callback(lambda _: self._metrics.switched(self._clock.monotonic_s() - asked_s))
+        return answer
+
+
 class Steering:
     """The rollout thread of one worker; `failed` is told of what ended it."""
 
@@ -80,7 +99,7 @@ class Steering:
         self._follower = Follower(
             Origins(settings.model.name, settings.application_id, lambda: baseline(settings)),
             loader=loader,
-            engine=engine,
+            engine=TimedEngine(engine, metrics=metrics, clock=clock),
             clock=clock,
             keep_previous_s=settings.model.keep_previous_s,
         )
@@ -143,9 +162,7 @@ class Steering:
         except Retry as reason:
             log.warning("nothing is decided for now: %s", reason)
             self._stop.wait(ASK_AGAIN_S)
-        for outcome, count in self._follower.ends.items():
-            self._metrics.swaps_total.labels(outcome).inc(count)
-        self._follower.ends.clear()
+        self._count()
         self._report(writer)
         if self._follower.was_released():
             return_memory()
@@ -155,6 +172,16 @@ class Steering:
             )
         except Retry as reason:
             log.warning("partitions that were just assigned wait: %s", reason)
+
+    def _count(self) -> None:
+        """Count what the follower did since this was called last."""
+        for outcome, count in self._follower.ends.items():
+            self._metrics.swaps_total.labels(outcome).inc(count)
+        self._follower.ends.clear()
+        phases = self._follower.table.phases
+        while phases:
+            state, seconds = phases.pop()
+            self._metrics.swap_seconds.labels(state.lower()).observe(seconds)
 
     def _hear(self, reader: ControlReader) -> None:
         for verdict in self._follower.hear(reader.read(0.0 if self._follower.has_news() else TURN_S)):

@@ -12,6 +12,7 @@ from stream_infer import __version__
 from stream_infer.avro import load_schema
 from stream_infer.clock import SystemClock
 from stream_infer.errors import Stop
+from stream_infer.gauges import Watched, show
 from stream_infer.loading import VersionLoader
 from stream_infer.metrics import Metrics, Reporter, final_line
 from stream_infer.model import ModelSlot
@@ -19,6 +20,7 @@ from stream_infer.pipeline.calls import CallWatch
 from stream_infer.pipeline.compute import ComputeThread
 from stream_infer.pipeline.inbox import Inbox, reply
 from stream_infer.pipeline.run import Scorer
+from stream_infer.rollout.status import WorkerStatus
 from stream_infer.scoring import Surroundings, first_serving, make_scorer, set_threads
 from stream_infer.settings import Settings
 from stream_infer.steering import GateQueue, Steering
@@ -88,7 +90,7 @@ class Worker:
         self._message_limit: int | None = None
         self._feed = self._make_feed()
         self._compute = ComputeThread(inbox=self.inbox, prepare=self._make_scorer, failed=self._fail)
-        self._declare_gauges()
+        self._partitions = show(self.metrics, self._watched())
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -127,6 +129,11 @@ class Worker:
         if self._feed.state.joined and silent_s > self.settings.model.inference_timeout_s:
             reasons.append(f"the consumer thread made no turn for {silent_s:.0f} s")
         return reasons
+
+    def look(self) -> None:
+        """Note what is only known by looking every second or so; on the thread that reads the metrics."""
+        self._partitions.look()
+        self.metrics.look()
 
     def end_if_stuck(self) -> None:
         """Stop the app when a version's code takes longer than it ever may; nothing of it is committed."""
@@ -173,8 +180,7 @@ class Worker:
 
     def models(self) -> Mapping[str, object]:
         """Return what this worker last said on the status topic, as `/models` shows it."""
-        status = self._steering.status() if self._steering else None
-        return asdict(status) if status else {}
+        return asdict(status) if (status := self._status()) else {}
 
     def _make_feed(self) -> Feed:
         return Feed(
@@ -188,21 +194,19 @@ class Worker:
             gate=self._gates,
         )
 
-    def _declare_gauges(self) -> None:
-        gauge, state = self.metrics.gauge, self._feed.state
-        gauge("queue_records", "Records between poll and produce.", lambda: self.credit.used_records)
-        gauge("queue_bytes", "Bytes between poll and produce.", lambda: self.credit.used_bytes)
-        gauge("assigned_partitions", "Partitions this worker owns.", lambda: len(state.assigned))
-        gauge("positions_lost", "Positions lost to retention since the start.", lambda: state.positions_lost)
-        gauge("held_back_records", "Records whose answers are held back, because too many are refused.", self._held)
-        gauge("stopped", "1 while nothing is scored until another revision serves.", self._is_stopped)
-        gauge("ready", "1 when records are scored.", lambda: not self.unready_reasons())
+    def _watched(self) -> Watched:
+        return Watched(
+            credit=self.credit,
+            state=self._feed.state,
+            clock=self.clock,
+            scorer=lambda: self._scorer,
+            status=self._status,
+            is_ready=lambda: not self.unready_reasons(),
+            device_memory_bytes=lambda: self._loader.device_memory_bytes() if self._loader else 0,
+        )
 
-    def _held(self) -> int:
-        return self._scorer.held_records if self._scorer else 0
-
-    def _is_stopped(self) -> bool:
-        return bool(self._scorer and self._scorer.stopped)
+    def _status(self) -> WorkerStatus | None:
+        return self._steering.status() if self._steering else None
 
     def _make_ready(self, stopping: Callable[[], bool]) -> None:
         """Load the model, then keep what is loaded out of the garbage collector's way."""

@@ -1,7 +1,7 @@
 """Histograms that take a whole batch at a time; prometheus-client observes one value after the other."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +12,29 @@ DURATION_BUCKETS_S: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
 SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+SHARE_BUCKETS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 class Buckets:
     """Counts by upper edge, and the sum of what was counted."""
 
     def __init__(self, edges: Sequence[float]) -> None:
-        self._edges = np.array(edges)
+        # In the type of what is counted here: 0.9 as float32 lies above the edge 0.9 as float64.
+        self._edges = {np.dtype(kind): np.array(edges, dtype=kind) for kind in (np.float32, np.float64)}
+        self._names = [*map(str, edges), "+Inf"]
         self._counts = np.zeros(len(edges) + 1, dtype=np.int64)
         self._sum = 0.0
 
-    def observe(self, values: NDArray[np.floating]) -> None:
-        """Count every value."""
-        slots = np.searchsorted(self._edges, values)
+    def observe(self, values: NDArray[Any]) -> None:
+        """Count every value: float32 or float64."""
+        slots = np.searchsorted(self._edges[values.dtype], values)
         self._counts += np.bincount(slots, minlength=len(self._counts))
         self._sum += float(values.sum())
 
     def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
         """Add a series to a family as Prometheus wants it: cumulative counts by upper edge."""
-        names = [*map(str, self._edges.tolist()), "+Inf"]
-        cumulative = self._counts.cumsum().tolist()
-        family.add_metric(labels, buckets=list(zip(names, cumulative, strict=True)), sum_value=self._sum)
-
-    def quantile(self, fraction: float) -> float:
-        """Return the upper edge of the bucket that holds this fraction of all values."""
-        cumulative = self._counts.cumsum()
-        slot = int(np.searchsorted(cumulative, fraction * cumulative[-1]))
-        return float(self._edges[min(slot, len(self._edges) - 1)])
+        buckets = list(zip(self._names, self._counts.cumsum().tolist(), strict=True))
+        family.add_metric(labels, buckets=buckets, sum_value=self._sum)
 
 
 class LatencyHistogram(Collector):
@@ -49,13 +45,9 @@ class LatencyHistogram(Collector):
         self._documentation = documentation
         self._buckets = Buckets(DURATION_BUCKETS_S)
 
-    def observe(self, seconds: NDArray[np.floating]) -> None:
+    def observe(self, seconds: NDArray[np.float64]) -> None:
         """Count every value of a batch."""
         self._buckets.observe(seconds)
-
-    def quantile(self, fraction: float) -> float:
-        """Return the upper edge, in seconds, of the bucket that holds this fraction of all records."""
-        return self._buckets.quantile(fraction)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the one family."""

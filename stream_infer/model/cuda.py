@@ -71,6 +71,10 @@ class CudaDevice:
         held = torch.cuda.memory_reserved(self.torch_device) - torch.cuda.memory_allocated(self.torch_device)
         return int(free + held)
 
+    def used_memory_bytes(self) -> int:
+        """Return what tensors of this process take."""
+        return int(torch.cuda.memory_allocated(self.torch_device))
+
     def is_usable(self) -> bool:
         """Say False after a sticky error, such as a device-side assert: every call of this process meets it again."""
         try:

@@ -74,6 +74,10 @@ class Device(Protocol):
         """Return how much of the device's own memory is free; None where it has none of its own."""
         ...
 
+    def used_memory_bytes(self) -> int | None:
+        """Return how much of the device's own memory this process's tensors take; None where it has none of its own."""
+        ...
+
     def is_usable(self) -> bool:
         """Whether the device still does what it is asked, after a call failed; waits for all work given to it."""
         ...
@@ -112,6 +116,10 @@ class CpuDevice:
 
     def free_memory_bytes(self) -> int | None:
         """Return None: host memory is not the device's own."""
+        return None
+
+    def used_memory_bytes(self) -> int | None:
+        """Return None, as `free_memory_bytes` does."""
         return None
 
     def is_usable(self) -> bool:

@@ -1,12 +1,13 @@
 """Answer: everything that leaves the worker because of one scored batch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Reject
-from stream_infer.metrics import Metrics
+from stream_infer.metrics import Metrics, Said
 from stream_infer.pipeline.encode import Encoded, PredictionEncoder
 from stream_infer.pipeline.infer import Inferred
 from stream_infer.pipeline.limit import Tally
@@ -16,12 +17,11 @@ from stream_infer.pipeline.reject import DeadLetters
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A batch with a prediction or a refusal for every record that has a value; `wall_s` is when it was encoded."""
+    """A batch with a prediction or a refusal for every record that has a value."""
 
     inferred: Inferred
     encoded: Encoded | None
     rejects: tuple[Reject, ...]
-    wall_s: float
 
     @property
     def tally(self) -> Tally:
@@ -49,12 +49,12 @@ class Answers:
 
     def encode(self, inferred: Inferred) -> Answered:
         """Make the answers of a batch; those that cannot be written are refused."""
-        wall_s = self._clock.wall_s()
+        self._metrics.called(inferred.given, padding=inferred.padding)
         if inferred.scored is None:
-            return Answered(inferred, None, inferred.rejects, wall_s)
+            return Answered(inferred, None, inferred.rejects)
         with self._metrics.stage("encode"):
-            encoded = self._encoder.encode(inferred, inferred.scored, now_s=wall_s)
-        return Answered(inferred, encoded, (*inferred.rejects, *encoded.rejects), wall_s)
+            encoded = self._encoder.encode(inferred, inferred.scored, now_s=self._clock.wall_s())
+        return Answered(inferred, encoded, (*inferred.rejects, *encoded.rejects))
 
     def send(self, answered: Answered) -> None:
         """Hand a batch's answers to the producer; raises `Stop` when one can never be written."""
@@ -68,9 +68,22 @@ class Answers:
         """Send the predictions of a batch; return what is too large to send."""
         if answered.encoded is None:
             return []
-        records, rows = answered.inferred.records, answered.encoded.rows
+        inferred, rows = answered.inferred, answered.encoded.rows
         with self._metrics.stage("produce"):
-            unsent = self._predictions.send(records, answered.encoded)
-        stamps = np.asarray(records.timestamps_ms)[rows]
-        self._metrics.answered(len(rows) - len(unsent), timestamps_ms=stamps, now_s=answered.wall_s)
+            unsent = self._predictions.send(inferred.records, answered.encoded)
+        if unsent:
+            rows = sorted({*rows}.difference(reject.row for reject in unsent))
+        stamps = np.asarray(inferred.records.timestamps_ms)
+        stamps = stamps if len(rows) == len(stamps) else stamps[rows]
+        self._metrics.answered(_said(inferred, rows), timestamps_ms=stamps)
         return unsent
+
+
+def _said(inferred: Inferred, sent: Sequence[int]) -> Said:
+    """Return what the model said of the rows that were sent."""
+    scored, version = inferred.scored, inferred.served.version.version
+    if scored is None:
+        return Said(version, len(sent))
+    if len(sent) < len(inferred.rows):
+        scored = scored.take(np.isin(inferred.rows, sent))
+    return Said(version, len(sent), scored.labels, scored.label_index, scored.confidence, scored.withheld)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from stream_infer.metrics import Metrics
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.ports import OutputProducer, PositionCommitter
 from stream_infer.records import Partition, Positions
@@ -78,12 +79,19 @@ class AtLeastOnce:
     must_wait = False
 
     def __init__(
-        self, ledger: Ledger, *, producer: OutputProducer, committer: PositionCommitter, interval_s: float
+        self,
+        ledger: Ledger,
+        *,
+        producer: OutputProducer,
+        committer: PositionCommitter,
+        interval_s: float,
+        metrics: Metrics,
     ) -> None:
         self._ledger = ledger
         self._producer = producer
         self._committer = committer
         self._interval_s = interval_s
+        self._metrics = metrics
         self._due_s = NEVER
 
     def due_s(self) -> float:
@@ -108,7 +116,8 @@ class AtLeastOnce:
         """Wait until everything produced is delivered; return the positions of `sources` (None: all) to commit."""
         moved = self._ledger.uncommitted(sources)
         if moved:
-            self._producer.flush()
+            with self._metrics.stage("commit"):
+                self._producer.flush()
         return moved
 
     def answered(self, offsets: Mapping[Partition, int], *, now_s: float) -> None:

@@ -44,7 +44,7 @@ class Inferred:
 
     `scored` is None before the scores are there, and where no row has any. `given` counts the rows that the model was
     called with, `failed` and `non_finite` those of them that it failed on and that it scored with NaN or infinity;
-    `refused` are those of them that are in `rejects` for it.
+    `refused` are those of them that are in `rejects` for it. `padding` counts the rows that filled the call up.
     """
 
     records: Records
@@ -55,6 +55,7 @@ class Inferred:
     skipped: int
     scored: Scored | None = None
     given: int = 0
+    padding: int = 0
     failed: int = 0
     non_finite: int = 0
     refused: int = 0
@@ -85,6 +86,7 @@ def launch(decoded: Decoded, served: Served) -> Launched:
         rejects=decoded.rejects + rejects,
         skipped=decoded.skipped,
         given=len(prepared.rows),
+        padding=prepared.padded_rows - len(prepared.rows),
     )
     return Launched(batch, _start(prepared, served.version))
 

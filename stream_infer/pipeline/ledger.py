@@ -13,19 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_infer.errors import Stop
-from stream_infer.records import Assigned, Partition, Position, Records, Run
+from stream_infer.records import Assigned, Mark, Partition, Position, Records, Run
 
 
 @dataclass(slots=True)
 class _Unfinished:
     """Rows of one partition that are read and not finished: `reads` from row `cursor` of the first on.
 
-    `ahead` are offsets that were finished while an earlier row was not.
+    `stamps` are the timestamps of each read, as a list and where in it the read begins; `ahead` are offsets that were
+    finished while an earlier row was not.
     """
 
     reads: deque[NDArray[np.int64]] = field(default_factory=deque)
+    stamps: deque[tuple[list[int], int]] = field(default_factory=deque)
     cursor: int = 0
     ahead: set[int] = field(default_factory=set)
+
+    def oldest_ms(self) -> int | None:
+        """Return the timestamp of the first row; None where there is no row, or no timestamp."""
+        try:
+            stamps, start = self.stamps[0]
+            stamp_ms = stamps[start + self.cursor]
+        except IndexError:
+            return None
+        return stamp_ms if stamp_ms >= 0 else None
 
     def finish(self, offsets: NDArray[np.int64]) -> int | None:
         """Finish rows; return the last offset of the unbroken run when that grew."""
@@ -59,6 +70,7 @@ class _Unfinished:
         self.cursor += rows
         if self.cursor == len(self.reads[0]):
             self.reads.popleft()
+            self.stamps.popleft()
             self.cursor = 0
 
 
@@ -71,6 +83,10 @@ class _Track:
     unfinished: _Unfinished = field(default_factory=_Unfinished)
     waiting: deque[int] = field(default_factory=deque)
     acked: set[int] = field(default_factory=set)
+
+    def mark(self) -> Mark:
+        unfinished = self.unfinished
+        return Mark(self.done, bool(unfinished.reads or self.waiting), unfinished.oldest_ms())
 
 
 class Ledger:
@@ -117,6 +133,7 @@ class Ledger:
                 raise Stop(message)
             track.next_offset = int(records.offsets[run.stop - 1]) + 1
             track.unfinished.reads.append(records.offsets[run.start : run.stop])
+            track.unfinished.stamps.append((records.timestamps_ms, run.start))
 
     def finish(self, records: Records) -> None:
         """Note rows that were read as done: each has been answered, dead-lettered or skipped by policy."""
@@ -125,6 +142,10 @@ class Ledger:
             if track is not None and track.epoch == run.epoch:
                 last = track.unfinished.finish(records.offsets[run.start : run.stop])
                 track.done = track.done if last is None else last + 1
+
+    def marks(self) -> dict[Partition, Mark]:
+        """Return how every partition stands. Any thread may ask: the answer may then be a batch old."""
+        return {source: track.mark() for source, track in self._tracks.copy().items()}
 
     def has_gaps(self, sources: Iterable[Partition]) -> bool:
         """Whether rows of `sources` are done beyond the unbroken run: whoever reads on from there repeats them."""

@@ -84,7 +84,7 @@ class BatchPath:
             sent=self._note_sent,
         )
         self._live_rows = limits.max_batch_size
-        self.watch = CallWatch(clock)
+        self.watch = CallWatch(clock, busy=metrics.device, in_flight=self._in_flight)
 
     @property
     def is_calling(self) -> bool:

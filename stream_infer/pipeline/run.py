@@ -14,7 +14,7 @@ from stream_infer.pipeline.commit import NEVER, Commit
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.path import BatchPath
 from stream_infer.pipeline.standby import Standby
-from stream_infer.records import Assigned, Positions
+from stream_infer.records import Assigned, Mark, Partition, Positions
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,10 @@ class Scorer:
     def held_records(self) -> int:
         """Records whose answers are held back. Any thread may read it."""
         return self._path.outlet.held_records
+
+    def marks(self) -> dict[Partition, Mark]:
+        """Return how every partition stands. Any thread may ask."""
+        return self._ledger.marks()
 
     def turn(self) -> None:
         """Hear everything that was told, then move at most one batch on, then commit when it is due.

@@ -159,7 +159,8 @@ class ExactlyOnce:
             self._reset()
             return False
         began_s = self._clock.monotonic_s()
-        self._producer.commit(moved, membership, within_s=self._timeout_s)
+        with self._metrics.stage("commit"):
+            self._producer.commit(moved, membership, within_s=self._timeout_s)
         for source, position in moved.items():
             self._ledger.confirm(source, position.offset)
         self._rollbacks = 0

@@ -29,10 +29,14 @@ class Row:
 
 
 class VersionTable:
-    """Rows by reference, in the order in which they came. Times are wall-clock seconds."""
+    """Rows by reference, in the order in which they came. Times are wall-clock seconds.
+
+    `phases` holds the seconds that versions were in each state on the way to READY, until somebody takes them out.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[VersionRef, Row] = {}
+        self.phases: list[tuple[State, float]] = []
 
     def __iter__(self) -> Iterator[Row]:
         return iter(tuple(self._rows.values()))
@@ -62,6 +66,8 @@ class VersionTable:
     def move(self, ref: VersionRef, to: State, *, at_s: float, reason: str | None = None) -> None:
         """Move a version to another state; raises `IllegalMove`."""
         row = self._rows[ref]
+        if row.state in STARTED:
+            self.phases.append((row.state, max(0.0, at_s - row.holding.life.since_s)))
         holding = replace(row.holding, life=row.holding.life.move(to, at_s=at_s, reason=reason))
         self._rows[ref] = replace(row, holding=holding)
 

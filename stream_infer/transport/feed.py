@@ -72,13 +72,19 @@ class Credentials(Protocol):
 class PumpState:
     """How the consumer thread is doing: written by it alone, read by the web pages.
 
-    `last_turn_s` is monotonic; `joined` says that the group gave this worker a member id.
+    `last_turn_s` and `last_poll_s` are monotonic; `joined` says that the group gave this worker a member id. `ends` are
+    offsets that positions can reach, as of librdkafka's last statistics; a mapping never changes, a new one takes its
+    place. `commits` counts by outcome, `rebalances` by kind.
     """
 
     joined: bool = False
     last_turn_s: float = 0.0
+    last_poll_s: float | None = None
     assigned: tuple[Partition, ...] = ()
     positions_lost: int = 0
+    ends: Mapping[Partition, int] = field(default_factory=dict)
+    commits: dict[str, int] = field(default_factory=lambda: {"committed": 0, "refused": 0})
+    rebalances: dict[str, int] = field(default_factory=lambda: {"assigned": 0, "revoked": 0, "lost": 0})
 
 
 @dataclass(frozen=True, slots=True)

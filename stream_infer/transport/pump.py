@@ -15,6 +15,7 @@ from stream_infer.transport.feed import Feed
 from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.ownership import Ownership
 from stream_infer.transport.rebalance import Rebalancer
+from stream_infer.transport.statistics import INTERVAL, ends_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Pump:
         self._deliver = deliver
         self._calls = Calls()
         self._ownership = Ownership()
-        self._consumer = Consumer({**feed.properties, "on_commit": self._on_commit})
+        self._consumer = Consumer({**INTERVAL, **feed.properties, **self._hearing()})
         self._gatekeeper = Gatekeeper(self._consumer, feed.gate)
         self._rebalancer = Rebalancer(
             self._consumer,
@@ -60,6 +61,7 @@ class Pump:
             calls=self._calls,
             gatekeeper=self._gatekeeper,
             reset=lambda topic: "earliest" if topic in feed.read_whole else feed.reset,
+            state=feed.state,
             stopping=stopping,
         )
         self._rebalancer.waiting = self._note_state
@@ -67,6 +69,10 @@ class Pump:
         self._look_at_s = self._restart_at_s = 0.0
         self._paused = False
         self._blocked_since_s: float | None = None
+
+    def _hearing(self) -> dict[str, object]:
+        """Return the properties by which librdkafka tells, inside `consume()`, what happened."""
+        return {"on_commit": self._on_commit, "stats_cb": self._on_statistics}
 
     def subscribe(self, topics: Iterable[str]) -> None:
         """Join the group for `topics`."""
@@ -126,7 +132,7 @@ class Pump:
     def _poll(self, count: int, *, timeout_s: float) -> None:
         before, changes = self._ownership.epochs(), self._ownership.changes
         messages = self._consumer.consume(1, timeout_s)
-        arrived_s = self._feed.clock.monotonic_s()
+        arrived_s = self._feed.state.last_poll_s = self._feed.clock.monotonic_s()
         if messages and count > 1:
             messages += self._consumer.consume(count - 1, 0)
         if not messages:
@@ -234,7 +240,6 @@ class Pump:
         state = self._feed.state
         state.last_turn_s = self._feed.clock.monotonic_s()
         state.assigned = self._ownership.sources
-        state.positions_lost = self._rebalancer.positions_lost
         if state.last_turn_s >= self._look_at_s:
             self._look_at_s = state.last_turn_s + LOOK_S
             # Asks librdkafka's own thread, which is too dear for every turn.
@@ -242,9 +247,13 @@ class Pump:
             if self._feed.credentials is not None:
                 self._feed.credentials.refresh(self._consumer)
 
+    def _on_statistics(self, statistics: str) -> None:
+        self._feed.state.ends = ends_of(statistics)
+
     def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
-        """Tell the compute side which positions the broker took; librdkafka calls this inside `consume()`."""
+        """Tell the compute side which positions the broker took."""
         taken = {Partition(one.topic, one.partition): one.offset for one in offsets if error is None and not one.error}
+        self._feed.state.commits["committed" if len(taken) == len(offsets) else "refused"] += 1
         if len(taken) < len(offsets):
             refusal = error or next(one.error for one in offsets if one.error)
             log.warning("commit of %d of %d partitions refused: %s", len(offsets) - len(taken), len(offsets), refusal)

@@ -15,6 +15,7 @@ from stream_infer.errors import Stop
 from stream_infer.pipeline.inbox import Begin, Forget, Inbox, Rewound
 from stream_infer.records import Partition, Position, Positions
 from stream_infer.transport.calls import Calls
+from stream_infer.transport.feed import PumpState
 from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.ownership import Ownership, Start
 
@@ -48,6 +49,7 @@ class Rebalancer:
         calls: Calls,
         gatekeeper: Gatekeeper,
         reset: Callable[[str], str],
+        state: PumpState,
         stopping: Callable[[], bool],
     ) -> None:
         self._consumer = consumer
@@ -56,9 +58,9 @@ class Rebalancer:
         self._calls = calls
         self._gatekeeper = gatekeeper
         self._reset = reset
+        self._state = state
         self._stopping = stopping
         self.closing = False
-        self.positions_lost = 0
         self.waiting: Callable[[], None] = lambda: None
         self.failure: Stop | None = None
         self._unrestarted: set[Partition] = set()
@@ -74,6 +76,7 @@ class Rebalancer:
         self._begin(starts)
         sources = [start.source for start in starts]
         self._gatekeeper.hold(sources)
+        self._state.rebalances["assigned"] += 1
         log.info("assigned %s", _listing(sources))
 
     def _begin(self, starts: Sequence[Start]) -> None:
@@ -89,6 +92,7 @@ class Rebalancer:
             self.commit_now(self._settle(sources))
         self._give_up(sources)
         consumer.incremental_unassign(partitions)
+        self._state.rebalances["revoked"] += 1
         log.info("revoked %s", _listing(sources))
 
     def on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -97,6 +101,7 @@ class Rebalancer:
         self._give_up(sources)
         self._inbox.put(Forget(sources))
         consumer.incremental_unassign(partitions)
+        self._state.rebalances["lost"] += 1
         log.warning("lost %s: what was not committed will be scored again", _listing(sources))
 
     def _give_up(self, sources: Sequence[Partition]) -> None:
@@ -132,7 +137,7 @@ class Rebalancer:
         log.error(
             "%s: the position was lost, the topic holds %d to %d: reading goes on at %d", source, low, high - 1, start
         )
-        self.positions_lost += 1
+        self._state.positions_lost += 1
         if (self._ownership.start_of(source) or 0) > start:
             self._inbox.put(Begin(self._ownership.assign([Start(source, start, committed=False)])))
         # A partition that librdkafka gave up cannot be sought; it can be given up and assigned.
@@ -194,7 +199,10 @@ class Rebalancer:
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
+            self._state.commits["refused"] += 1
             log.warning("commit refused, its records will be scored again: %s", error)
+        else:
+            self._state.commits["committed"] += 1
 
     def committable(self, positions: Positions) -> list[TopicPartition]:
         """Return positions as librdkafka takes them, without those of epochs that ended; none for a non-member."""

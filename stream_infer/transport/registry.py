@@ -31,10 +31,12 @@ class RegistrySource:
     """A `SchemaSource` over confluent-kafka's client: `schema_registry.url` with its properties.
 
     Every method may raise `Retry` while the registry is away and `Stop` when it does not let this user in. Connections
-    are closed by `close`, at the latest when nobody holds the object any more.
+    are closed by `close`, at the latest when nobody holds the object any more. `asked` is called before each look-up of
+    a schema.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, asked: Callable[[], None] = lambda: None) -> None:
+        self._asked = asked
         self._url = settings.schema_registry.url
         self._auto_register = settings.schema_registry.auto_register
         resources = ExitStack()
@@ -43,10 +45,12 @@ class RegistrySource:
 
     def schema_by_id(self, schema_id: int) -> str:
         """Return a schema's JSON, references put in place; raises `SchemaNotFound`."""
+        self._asked()
         return self._whole(self._ask(lambda: self._client.get_schema(schema_id), what=f"schema id {schema_id}"))
 
     def schema_by_guid(self, guid: str) -> str:
         """Return a schema's JSON by its GUID, references put in place; raises `SchemaNotFound`."""
+        self._asked()
         return self._whole(self._ask(lambda: self._client.get_schema_by_guid(guid), what=f"schema GUID {guid}"))
 
     def register(self, subject: str, schema: str) -> int:

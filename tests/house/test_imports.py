@@ -8,7 +8,7 @@ LAYERS = [
     {"avro", "model"},
     {"pipeline", "rollout"},
     {"transport", "web"},
-    {"scoring", "verifying"},
+    {"scoring", "verifying", "gauges"},
     {"loading"},
     {"steering"},
     {"worker"},

@@ -149,7 +149,7 @@ class Ground:
         self.ledger = ledger = Ledger()
         codec = Codec(settings, self.schema, self.clock)
         self.decoder = AwayAtFirst(Decoders(settings, codec)([version]))
-        metrics = Metrics(version="0", clock=self.clock)
+        self.metrics = metrics = Metrics(version="0", clock=self.clock)
         steps = Steps(
             decoder_for=self.decoder_for,
             keys=codec.key_readers(),
@@ -161,7 +161,7 @@ class Ground:
                 clock=self.clock,
                 metrics=metrics,
             ),
-            commit=self._commit(metrics) if exactly_once else self._plain_commit(),
+            commit=self._commit(metrics) if exactly_once else self._plain_commit(metrics),
         )
         limits = Limits(
             max_batch_size=max_batch_size,
@@ -178,8 +178,10 @@ class Ground:
         self._sequence = 0
         self._prediction = fastavro.parse_schema(fastavro.schema.load_schema(str(settings.schemas.output)))
 
-    def _plain_commit(self) -> AtLeastOnce:
-        return AtLeastOnce(self.ledger, producer=self.producer, committer=self.committed, interval_s=1.0)
+    def _plain_commit(self, metrics: Metrics) -> AtLeastOnce:
+        return AtLeastOnce(
+            self.ledger, producer=self.producer, committer=self.committed, interval_s=1.0, metrics=metrics
+        )
 
     def _commit(self, metrics: Metrics) -> ExactlyOnce:
         return ExactlyOnce(
