@@ -258,7 +258,7 @@ def _is_in_step(snapshot: Snapshot) -> bool:
     desired, serving = snapshot.desired, snapshot.serving
     if desired is None or serving is None:
         return serving is not None
-    if serving.revision != desired.revision:
+    if _usable(snapshot, desired.stable) is None:
         return _failure(snapshot, desired.stable) is not None
     waits = desired.canary is not None and serving.canary is None and snapshot.tripped_revision != desired.revision
     return not waits or (desired.canary is not None and _failure(snapshot, desired.canary.ref) is not None)
