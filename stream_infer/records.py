@@ -72,14 +72,33 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How a partition stands: the next offset to score, where that is known, and whether rows of it are in hand.
+    """How a partition stands: the next offset to score, the next to read, and whether rows of it are in hand.
 
     `oldest_ms` is the timestamp of the oldest row in hand, None without one; milliseconds since the epoch.
     """
 
     done: int | None
+    read: int | None
     in_hand: bool
     oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How far a partition reaches: its high watermark, and whether all below that was fetched and handed over.
+
+    What then lies between the last record read and the watermark is nobody's to score, as markers of transactions are.
+    """
+
+    high: int
+    is_drained: bool
+
+    def lag(self, mark: Mark) -> int | None:
+        """Return how many offsets are to be scored yet; None where the position is not known."""
+        if mark.done is None:
+            return None
+        end = self.high if mark.read is None or not self.is_drained else min(self.high, mark.read)
+        return max(0, end - mark.done)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stream_infer.clock import Clock
-from stream_infer.records import Mark, Partition
+from stream_infer.records import End, Mark, Partition
 
 LABELS: Final = ("topic", "partition")
 MS_PER_S: Final = 1000.0
 
 Marks = Mapping[Partition, Mark]
-Ends = Mapping[Partition, int]
+Ends = Mapping[Partition, End]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def look(seen: Mapping[Partition, Behind], marks: Marks, ends: Ends, *, now_s: f
     return {source: _behind(seen.get(source), mark, ends.get(source), now_s=now_s) for source, mark in marks.items()}
 
 
-def _behind(before: Behind | None, mark: Mark, end: int | None, *, now_s: float) -> Behind:
-    lag = None if end is None or mark.done is None else max(0, end - mark.done)
+def _behind(before: Behind | None, mark: Mark, end: End | None, *, now_s: float) -> Behind:
+    lag = None if end is None else end.lag(mark)
     stands = before is not None and before.waits and before.mark.done == mark.done
     return Behind(mark, lag, before.moved_s if before and stands else now_s)
 

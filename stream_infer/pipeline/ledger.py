@@ -86,7 +86,7 @@ class _Track:
 
     def mark(self) -> Mark:
         unfinished = self.unfinished
-        return Mark(self.done, bool(unfinished.reads or self.waiting), unfinished.oldest_ms())
+        return Mark(self.done, self.next_offset, bool(unfinished.reads or self.waiting), unfinished.oldest_ms())
 
 
 class Ledger:

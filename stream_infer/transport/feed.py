@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from stream_infer.clock import Clock
 from stream_infer.pipeline.inbox import Inbox
-from stream_infer.records import Partition, Position, Positions
+from stream_infer.records import End, Partition, Position, Positions
 from stream_infer.transport.credit import Credit
 from stream_infer.transport.gate import Gate
 
@@ -82,7 +82,7 @@ class PumpState:
     last_poll_s: float | None = None
     assigned: tuple[Partition, ...] = ()
     positions_lost: int = 0
-    ends: Mapping[Partition, int] = field(default_factory=dict)
+    ends: Mapping[Partition, End] = field(default_factory=dict)
     commits: dict[str, int] = field(default_factory=lambda: {"committed": 0, "refused": 0})
     rebalances: dict[str, int] = field(default_factory=lambda: {"assigned": 0, "revoked": 0, "lost": 0})
 

@@ -4,17 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stream_infer.records import Partition
+from stream_infer.records import End, Partition
 
 INTERVAL: Final[Mapping[str, object]] = {"statistics.interval.ms": 5000}
 
 
-def ends_of(statistics: str) -> dict[Partition, int]:
-    """Return for each partition that was fetched the offset that a position reaches when nothing is left to score.
-
-    That is the high watermark, or where the application stands when all below the watermark was fetched and handed
-    over: what lies between is none of its business, as markers of transactions are.
-    """
+def ends_of(statistics: str) -> dict[Partition, End]:
+    """Return how far each partition reaches that was fetched."""
     topics: Mapping[str, Any] = json.loads(statistics).get("topics", {})
     return {
         Partition(name, int(number)): _end(one)
@@ -24,7 +20,6 @@ def ends_of(statistics: str) -> dict[Partition, int]:
     }
 
 
-def _end(partition: Mapping[str, int]) -> int:
+def _end(partition: Mapping[str, int]) -> End:
     high = partition["hi_offset"]
-    is_drained = partition["next_offset"] >= high and not partition["fetchq_cnt"]
-    return min(high, max(partition["app_offset"], 0)) if is_drained else high
+    return End(high, is_drained=partition["next_offset"] >= high and not partition["fetchq_cnt"])
