@@ -37,17 +37,17 @@ class Buckets:
         family.add_metric(labels, buckets=buckets, sum_value=self._sum)
 
 
-class LatencyHistogram(Collector):
-    """Seconds per record."""
+class BulkHistogram(Collector):
+    """A histogram of one series."""
 
-    def __init__(self, name: str, documentation: str) -> None:
+    def __init__(self, name: str, documentation: str, edges: Sequence[float]) -> None:
         self._name = name
         self._documentation = documentation
-        self._buckets = Buckets(DURATION_BUCKETS_S)
+        self._buckets = Buckets(edges)
 
-    def observe(self, seconds: NDArray[np.float64]) -> None:
-        """Count every value of a batch."""
-        self._buckets.observe(seconds)
+    def observe(self, values: NDArray[np.float64]) -> None:
+        """Count every value."""
+        self._buckets.observe(values)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the one family."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 
-from stream_infer.metrics.histogram import DURATION_BUCKETS_S, SIZE_BUCKETS, LatencyHistogram
+from stream_infer.metrics.histogram import DURATION_BUCKETS_S, SIZE_BUCKETS, BulkHistogram
 from stream_infer.metrics.scores import Scores
 
 STAGES: Final = ("decode", "infer", "encode", "produce", "commit")
@@ -30,7 +30,7 @@ class Table:
         self.skipped_total = self._counter("records_skipped", "Records without a value, passed over by policy.")
         self.dead_letters_total = self._counter("dead_letters", "Records refused.", "stage", "reason")
         self.batches_total = self._counter("batches", "Batches cut, by what closed them.", "trigger")
-        self.batch_records = self._histogram("batch_records", "Records in a batch.", SIZE_BUCKETS)
+        self.batch_records = self._bulk("batch_records", "Records in a batch.", SIZE_BUCKETS)
         self.stage_seconds = self._seconds("stage_duration_seconds", "Time a batch took.", "stage")
         self.control_messages_total = self._counter("control_messages", "Control records read.", "outcome")
         self.swaps_total = self._counter("model_swaps", "Changes of what serves, wanted and refused.", "outcome")
@@ -38,9 +38,8 @@ class Table:
         self.transactions_total = self._counter("transactions", "Transactions that ended, by how.", "outcome")
         self.transaction_seconds = self._seconds("transaction_duration_seconds", "Time that a commit took.")
         self.schema_misses_total = self._counter("schema_cache_misses", "Schemas that the registry was asked for.")
-        self.latency_seconds = LatencyHistogram("stream_infer_end_to_end_latency_seconds", LATENCY)
+        self.latency_seconds = self._bulk("end_to_end_latency_seconds", LATENCY, DURATION_BUCKETS_S)
         self.scores = Scores()
-        self.registry.register(self.latency_seconds)
         self.registry.register(self.scores)
         Info("stream_infer_build", "The running package.", registry=self.registry).info({"version": version})
         ProcessCollector(registry=self.registry)
@@ -51,11 +50,14 @@ class Table:
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"stream_infer_{name}", documentation, labels, registry=self.registry)
 
-    def _histogram(self, name: str, documentation: str, buckets: Sequence[float], *labels: str) -> Histogram:
-        return Histogram(f"stream_infer_{name}", documentation, labels, buckets=buckets, registry=self.registry)
+    def _bulk(self, name: str, documentation: str, edges: Sequence[float]) -> BulkHistogram:
+        made = BulkHistogram(f"stream_infer_{name}", documentation, edges)
+        self.registry.register(made)
+        return made
 
     def _seconds(self, name: str, documentation: str, *labels: str) -> Histogram:
-        return self._histogram(name, documentation, DURATION_BUCKETS_S, *labels)
+        name = f"stream_infer_{name}"
+        return Histogram(name, documentation, labels, buckets=DURATION_BUCKETS_S, registry=self.registry)
 
 
 LATENCY: Final = (

@@ -46,11 +46,15 @@ class Metrics(Table):
         """Count polled records."""
         self.consumed_total.inc(records)
 
-    def batch(self, records: int, *, trigger: str) -> None:
-        """Count one batch."""
-        self._batches += 1
-        self.batches_total.labels(trigger).inc()
-        self.batch_records.observe(records)
+    def batches(self, records: int, *, of: int, trigger: str) -> None:
+        """Count the batches of `of` records that so many are; the last may be smaller."""
+        full, rest = divmod(records, of)
+        sizes = np.full(full + bool(rest), of, dtype=np.float64)
+        if rest:
+            sizes[-1] = rest
+        self._batches += len(sizes)
+        self.batches_total.labels(trigger).inc(len(sizes))
+        self.batch_records.observe(sizes)
 
     def called(self, records: int, *, padding: int) -> None:
         """Count the rows of a model call: those of records and those that fill it up."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from stream_infer.model.scored import Scored
     from stream_infer.model.serving import Guard, Router, Serving, Variant
     from stream_infer.model.slot import ModelSlot
-    from stream_infer.model.version import Facts, LoadedVersion, Pending, Prepared
+    from stream_infer.model.version import Facts, LoadedVersion, Pending, Prepared, PreparedBatches
 
 _HOMES: Final = {
     "Device": "device",
@@ -43,6 +43,7 @@ _HOMES: Final = {
     "OutOfDeviceMemory": "faults",
     "Pending": "version",
     "Prepared": "version",
+    "PreparedBatches": "version",
     "Router": "serving",
     "Scored": "scored",
     "Serving": "serving",
@@ -67,6 +68,7 @@ __all__ = [
     "OutOfDeviceMemory",
     "Pending",
     "Prepared",
+    "PreparedBatches",
     "Router",
     "Scored",
     "Serving",

@@ -1,5 +1,6 @@
 """One loaded version of a model: prepare columns, launch the call, wait for the scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +13,7 @@ from stream_infer.errors import Reject, Stop, StreamInferError
 from stream_infer.model.device import Call, Device, Flight, Landed
 from stream_infer.model.faults import DeviceLost, InferenceFailed, OutOfDeviceMemory, RowCap, is_out_of_memory
 from stream_infer.model.formats.network import cause
-from stream_infer.model.inputs import example_inputs, pad, read_inputs
+from stream_infer.model.inputs import Inputs, example_inputs, pad, read_inputs
 from stream_infer.model.manifest import Manifest
 from stream_infer.model.outputs import score
 from stream_infer.model.scored import Scored
@@ -53,6 +54,15 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedBatches:
+    """Rows that fit the model's inputs, cut into batches: as `Prepared`, for all batches together."""
+
+    rows: NDArray[np.int64]
+    rejects: tuple[Reject, ...]
+    batches: tuple[Prepared, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rowbound:
     """How many rows a version may be called with: one of `sizes` if there are any, else `low` to `high`."""
 
@@ -83,12 +93,17 @@ class Pending:
     def result(self) -> Scored:
         """Wait for the scores, one row for each of `Prepared.rows`; raises as `LoadedVersion.launch` does."""
         if self._scored is None:
-            try:
-                output = self._flight.result()
-            except Exception as error:  # whatever the model's code raises
-                raise self._version.failure(error, rows=self._rows) from error
-            self._scored = score(output.numpy()[: self._rows], self._version.manifest.outputs)
+            self._scored = score(self.output(), self._version.manifest.outputs)
         return self._scored
+
+    def output(self) -> NDArray[np.floating]:
+        """Wait for the activated output, shape (rows, k), float32 or float64; raises as `result` does."""
+        try:
+            output = self._flight.result()
+        except Exception as error:  # whatever the model's code raises
+            raise self._version.failure(error, rows=self._rows) from error
+        answer: NDArray[np.floating] = output.numpy()[: self._rows]
+        return answer
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -145,10 +160,14 @@ class LoadedVersion:
         Raises Stop for a field that the columns lack, ValueError for more rows than the model takes.
         """
         inputs = read_inputs(columns, self.manifest.inputs, precision=self.precision)
-        tensors = inputs.tensors
-        if len(inputs.rows):
-            tensors = pad(tensors, self.bound.padded(len(inputs.rows)))
-        return Prepared(inputs.rows, inputs.rejects, tensors)
+        return Prepared(inputs.rows, inputs.rejects, self._padded(inputs.tensors))
+
+    def prepare_batches(self, columns: pa.RecordBatch, *, batch_size: int) -> PreparedBatches:
+        """Return the rows that fit the model's inputs, as tensors of up to `batch_size` rows; see `prepare`."""
+        inputs = read_inputs(columns, self.manifest.inputs, precision=self.precision)
+        starts = range(0, len(inputs.rows), batch_size)
+        batches = (self._batch(inputs, slice(start, start + batch_size)) for start in starts)
+        return PreparedBatches(inputs.rows, inputs.rejects, tuple(batches))
 
     def launch(self, prepared: Prepared) -> Pending:
         """Start the call on the device; on a CPU it is over when this returns.
@@ -157,6 +176,12 @@ class LoadedVersion:
         past helping.
         """
         return Pending(self._launch(prepared.tensors, len(prepared.rows)), rows=len(prepared.rows), version=self)
+
+    def collect(self, calls: Sequence[Pending]) -> Scored:
+        """Wait for calls of this version, and score what they returned as one; raises as `launch` does."""
+        if len(calls) == 1:
+            return calls[0].result()
+        return score(np.concatenate([call.output() for call in calls]), self.manifest.outputs)
 
     def warm(self, batch_size: int) -> None:
         """Call the model once on zeros at the size that a batch of `batch_size` is padded to, and wait for it.
@@ -199,6 +224,13 @@ class LoadedVersion:
         A smaller one that is padded to the same size would need as much.
         """
         return self.cap.lower(self.bound.padded((failed_rows + 1) // 2))
+
+    def _batch(self, inputs: Inputs, part: slice) -> Prepared:
+        return Prepared(inputs.rows[part], (), self._padded(tuple(tensor[part] for tensor in inputs.tensors)))
+
+    def _padded(self, tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        rows = len(tensors[0])
+        return pad(tensors, self.bound.padded(rows)) if rows else tensors
 
     def _launch(self, tensors: tuple[torch.Tensor, ...], rows: int) -> Flight:
         if self.weights.is_released:

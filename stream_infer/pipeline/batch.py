@@ -21,7 +21,7 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows that go to the model together."""
+    """Rows that go to the model together, or several full batches of them."""
 
     records: Records
     trigger: Trigger
@@ -56,10 +56,13 @@ class Batcher:
         """Return the monotonic time at which the oldest record has waited long enough; None when nothing waits."""
         return self._pending[0].arrived_s + self._max_queue_delay_s if self._pending else None
 
-    def next_batch(self, now_s: float, *, max_batch_size: int, drain: bool = False) -> Batch | None:
-        """Cut the next batch if one is full, or due, or `drain` asks for what is there; else None."""
+    def next_batch(self, now_s: float, *, max_batch_size: int, most: int = 1, drain: bool = False) -> Batch | None:
+        """Cut the next batch if one is full, or due, or `drain` asks for what is there; else None.
+
+        Of full batches up to `most` are cut at once.
+        """
         if self._count >= max_batch_size:
-            return Batch(self._cut(max_batch_size), Trigger.SIZE)
+            return Batch(self._cut(max_batch_size * min(most, self._count // max_batch_size)), Trigger.SIZE)
         due_s = self.due_s()
         if due_s is None or (now_s < due_s and not drain):
             return None

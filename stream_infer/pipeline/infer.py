@@ -1,6 +1,8 @@
 """Infer: decoded columns to scores, on the device, by one version of the model."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,10 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_infer.errors import Reason, Reject, Stage
-from stream_infer.model import InferenceFailed, LoadedVersion, Pending, Prepared, Scored
+from stream_infer.model import InferenceFailed, LoadedVersion, Pending, Prepared, PreparedBatches, Scored
 from stream_infer.model.serving import Serving, Variant
 from stream_infer.pipeline.decode import Decoded
-from stream_infer.pipeline.isolate import isolate
+from stream_infer.pipeline.isolate import Isolated, isolate, join
 from stream_infer.records import Records
 
 log = logging.getLogger(__name__)
@@ -40,11 +42,11 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """A batch with its scores: one row of `scored` and of `columns` for each of `rows`.
+    """A batch, or a stretch of them, with its scores: one row of `scored` and of `columns` for each of `rows`.
 
     `scored` is None before the scores are there, and where no row has any. `given` counts the rows that the model was
     called with, `failed` and `non_finite` those of them that it failed on and that it scored with NaN or infinity;
-    `refused` are those of them that are in `rejects` for it. `padding` counts the rows that filled the call up.
+    `refused` are those of them that are in `rejects` for it. `padding` counts the rows that filled calls up.
     """
 
     records: Records
@@ -62,20 +64,31 @@ class Inferred:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCall:
+    """A call with rows `start` to `stop - 1` of a batch's columns; `pending` is None when it failed at once."""
+
+    start: int
+    stop: int
+    pending: Pending | None
+
+
+@dataclass(frozen=True, slots=True)
 class Launched:
-    """A batch whose model call is under way; `pending` is None when the call failed at once."""
+    """A batch whose model calls are under way, each with the next of its rows; `began_s` is when it was cut."""
 
     batch: Inferred
-    pending: Pending | None
+    calls: tuple[ModelCall, ...]
+    began_s: float
 
     def is_done(self) -> bool:
         """Whether the scores can be had without waiting."""
-        return self.pending is None or self.pending.done()
+        return all(call.pending is None or call.pending.done() for call in self.calls)
 
 
-def launch(decoded: Decoded, served: Served) -> Launched:
-    """Start the model call for the rows that fit its inputs."""
-    prepared = served.version.prepare(decoded.columns)
+def launch(decoded: Decoded, served: Served, *, batch_size: int, began_s: float) -> Launched:
+    """Start the model calls for the rows that fit its inputs, with up to `batch_size` rows each."""
+    version = served.version
+    prepared = version.prepare_batches(decoded.columns, batch_size=batch_size)
     fitting = len(prepared.rows) == decoded.columns.num_rows
     rejects = tuple(reject.at(int(decoded.rows[reject.row])) for reject in prepared.rejects)
     batch = Inferred(
@@ -86,9 +99,16 @@ def launch(decoded: Decoded, served: Served) -> Launched:
         rejects=decoded.rejects + rejects,
         skipped=decoded.skipped,
         given=len(prepared.rows),
-        padding=prepared.padded_rows - len(prepared.rows),
+        padding=sum(one.padded_rows - len(one.rows) for one in prepared.batches),
     )
-    return Launched(batch, _start(prepared, served.version))
+    return Launched(batch, tuple(_calls(prepared, version)), began_s)
+
+
+def _calls(prepared: PreparedBatches, version: LoadedVersion) -> Iterator[ModelCall]:
+    start = 0
+    for one in prepared.batches:
+        yield ModelCall(start, start + len(one.rows), _start(one, version))
+        start += len(one.rows)
 
 
 def _start(prepared: Prepared, version: LoadedVersion) -> Pending | None:
@@ -122,18 +142,28 @@ def collect(launched: Launched, *, non_finite: str | None) -> Inferred:
 
 
 def _with_scores(launched: Launched) -> Inferred:
-    batch = launched.batch
-    if not len(batch.rows):
+    batch, version = launched.batch, launched.batch.served.version
+    if not launched.calls:
         return batch
-    try:
-        if launched.pending is not None:
-            return replace(batch, scored=launched.pending.result())
-    except InferenceFailed as error:
-        log.warning("%s", error)
-    isolated = isolate(batch.columns, batch.served.version)
+    pending = [call.pending for call in launched.calls if call.pending is not None]
+    if len(pending) == len(launched.calls):
+        # What failed is told below, where each call is looked at.
+        with suppress(InferenceFailed):
+            return replace(batch, scored=version.collect(pending))
+    isolated = join([_isolated(call, batch.columns, version) for call in launched.calls])
     rejects = tuple(reject.at(int(batch.rows[reject.row])) for reject in isolated.rejects)
     batch = replace(batch, failed=len(rejects), refused=len(rejects))
     return _keep(batch, isolated.rows, scored=isolated.scored, rejects=rejects)
+
+
+def _isolated(call: ModelCall, columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
+    """Wait for one call; where it failed, find the records at fault."""
+    try:
+        if call.pending is not None:
+            return Isolated(np.arange(call.start, call.stop), call.pending.result(), ())
+    except InferenceFailed as error:
+        log.warning("%s", error)
+    return isolate(columns.slice(call.start, call.stop - call.start), version).behind(call.start)
 
 
 def _keep(
@@ -149,9 +179,10 @@ def _keep(
 
 
 def abandon(launched: Launched) -> None:
-    """Wait for a call whose scores nobody wants any more: what it reads must stay until it is over."""
-    if launched.pending is not None:
+    """Wait for calls whose scores nobody wants any more: what they read must stay until they are over."""
+    for call in launched.calls:
         try:
-            launched.pending.result()
+            if call.pending is not None:
+                call.pending.result()
         except InferenceFailed as error:
             log.info("%s", error)

@@ -27,6 +27,19 @@ class Isolated:
     scored: Scored | None
     rejects: tuple[Reject, ...]
 
+    def behind(self, start: int) -> "Isolated":
+        """Return the same, of rows that stand `start` rows further down."""
+        return Isolated(self.rows + start, self.scored, tuple(reject.at(reject.row + start) for reject in self.rejects))
+
+
+def join(parts: Sequence[Isolated]) -> Isolated:
+    """Return parts that follow each other as one."""
+    return Isolated(
+        np.concatenate([part.rows for part in parts]),
+        _join([part.scored for part in parts if part.scored is not None]),
+        tuple(reject for part in parts for reject in part.rejects),
+    )
+
 
 def isolate(columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
     """Score a batch that failed whole in halves, and those in halves, down to single records.

@@ -20,11 +20,12 @@ NOW: Final = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """Rows that one variant scores together."""
+    """Rows that one variant scores together: one batch, or several full ones of `batch_size`."""
 
     records: Records
     variant: Variant
     trigger: Trigger
+    batch_size: int
 
 
 class _Lane:
@@ -86,17 +87,20 @@ class Lanes:
         """Return the time from which a batch can be cut: `NOW` when one is full, `NEVER` when nothing waits."""
         return min(lane.due_s() for lane in self._lanes)
 
-    def next_batch(self, now_s: float, *, drain: bool = False) -> Dealt | None:
+    def next_batch(self, now_s: float, *, most_rows: int = 0, drain: bool = False) -> Dealt | None:
         """Cut the batch of the lane whose oldest row came first, of those that are full or due; else None.
 
+        Without a canary, whose every batch is judged, full batches that wait are cut together up to `most_rows`.
         `drain` asks for what is there, due or not.
         """
         lanes = [lane for lane in self._lanes if len(lane.batcher) and (drain or lane.due_s() <= now_s)]
         if not lanes:
             return None
         lane = min(lanes, key=_Lane.oldest_s)
-        batch = lane.batcher.next_batch(now_s, max_batch_size=lane.max_batch_size, drain=drain)
-        return Dealt(batch.records, lane.variant, batch.trigger) if batch else None
+        size = lane.max_batch_size
+        most = 1 if self._router is not None else max(1, most_rows // size)
+        batch = lane.batcher.next_batch(now_s, max_batch_size=size, most=most, drain=drain)
+        return Dealt(batch.records, lane.variant, batch.trigger, size) if batch else None
 
     def take_all(self) -> list[Records]:
         """Take out everything that waits."""

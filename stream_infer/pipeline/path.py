@@ -1,6 +1,7 @@
 """The path of a batch, top to bottom: cut, decoded, launched, collected, answered.
 
-While a batch is on the device the next one is decoded. What serves changes between two batches, and only here.
+Full batches that wait go together, as a stretch: decoded, encoded and sent as one, the model called for each. While a
+stretch is on the device the next one is decoded. What serves changes between two stretches, and only here.
 """
 
 import logging
@@ -12,9 +13,10 @@ from stream_infer.clock import Clock
 from stream_infer.errors import Retry
 from stream_infer.metrics import Metrics
 from stream_infer.model import LoadedVersion, ModelSlot
-from stream_infer.model.serving import Guard, Serving, Variant
+from stream_infer.model.serving import Serving, Variant
 from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.calls import CallWatch
+from stream_infer.pipeline.canary import CanaryJudge
 from stream_infer.pipeline.commit import NEVER, Commit
 from stream_infer.pipeline.decode import BatchDecoder, KeyReader, decode
 from stream_infer.pipeline.held import Held
@@ -26,6 +28,7 @@ from stream_infer.pipeline.limit import Allowed, RefusalLimit
 from stream_infer.pipeline.origin import with_origins
 from stream_infer.pipeline.outlet import Outlet
 from stream_infer.pipeline.ports import Intake
+from stream_infer.pipeline.stretch import Stretch
 from stream_infer.records import Partition, Records
 
 log = logging.getLogger(__name__)
@@ -84,6 +87,8 @@ class BatchPath:
             sent=self._note_sent,
         )
         self._live_rows = limits.max_batch_size
+        self._stretch = Stretch(queue_limit_records=limits.queue_limit_records)
+        self._canary = CanaryJudge(self._slot, clock=clock, serve=self._serve)
         self.watch = CallWatch(clock, busy=metrics.device, in_flight=self._in_flight)
 
     @property
@@ -113,7 +118,7 @@ class BatchPath:
         self.outlet.resume()
         self._limits.intake.open()
 
-    def _serve(self, serving: Serving, *, returned: Sequence[Records] = ()) -> None:
+    def _serve(self, serving: Serving, returned: Sequence[Records] = ()) -> None:
         """Deal for something else; `returned` are batches to be scored again."""
         self._decoder = self._steps.decoder_for(serving.versions)
         self._slot.swap(serving)
@@ -151,7 +156,7 @@ class BatchPath:
         return kept
 
     def advance(self, *, drain: bool) -> bool:
-        """Move one batch on; False when there was nothing to move."""
+        """Move one batch, or one stretch, on; False when there was nothing to move."""
         if self.outlet.stopped:
             return False
         now_s = self._clock.monotonic_s()
@@ -172,9 +177,9 @@ class BatchPath:
     def _next(self, now_s: float, *, drain: bool) -> Dealt | None:
         if self._held:
             return self._held.take() if drain or now_s >= self._held.due_s() else None
-        dealt = self._lanes.next_batch(now_s, drain=drain)
+        dealt = self._lanes.next_batch(now_s, most_rows=self._stretch.rows, drain=drain)
         if dealt is not None:
-            self._metrics.batch(len(dealt.records), trigger=dealt.trigger)
+            self._metrics.batches(len(dealt.records), of=dealt.batch_size, trigger=dealt.trigger)
         return dealt
 
     def _launch(self, dealt: Dealt, now_s: float) -> None:
@@ -188,10 +193,11 @@ class BatchPath:
             self._held.hold(replace(dealt, records=records), reason, now_s=now_s)
             return
         self._held.relax()
-        self._live_rows = len(records)
+        self._live_rows = min(len(records), dealt.batch_size)
         self._steps.commit.expect()
         with self._metrics.stage("infer"), self.watch.calling():
-            self._in_flight.append(launch(decoded, Served(self._slot.serving, dealt.variant)))
+            served = Served(self._slot.serving, dealt.variant)
+            self._in_flight.append(launch(decoded, served, batch_size=dealt.batch_size, began_s=now_s))
 
     def collect_all(self) -> None:
         """Finish every call under way."""
@@ -235,9 +241,14 @@ class BatchPath:
             self._give_back(launched, f"no record of a batch of {inferred.given} could be scored")
             return
         self.outlet.put(inferred)
+        self._stretch.note(len(inferred.records), took_s=self._clock.monotonic_s() - launched.began_s)
         self._end_if_stopped()
         if is_canary and not self.outlet.stopped:
-            self._judge(inferred)
+            self._canary.judge(inferred)
+
+    def _give_back(self, launched: Launched, reason: str) -> None:
+        batch = launched.batch
+        self._canary.give_back(batch.served, reason, failed=batch.given, returned=self._recall(launched))
 
     def _end_if_stopped(self) -> None:
         if self.outlet.stopped:
@@ -266,34 +277,3 @@ class BatchPath:
             with self.watch.calling():
                 abandon(each)
         return [each.batch.records for each in given_up]
-
-    def _judge(self, inferred: Inferred) -> None:
-        """Tell the canary's guard of a batch, and stop the canary when the guard says so."""
-        guard = self._guard(inferred.served)
-        reason = guard and guard.note(
-            self._clock.monotonic_s(), records=inferred.given, errors=inferred.failed, non_finite=inferred.non_finite
-        )
-        if reason:
-            self._stop_canary(inferred.served, reason)
-
-    def _guard(self, served: Served) -> Guard | None:
-        """Return who judges a batch's version: nobody when it is no canary any more."""
-        serving = self._slot.serving
-        return serving.guard if serving.canary is served.version else None
-
-    def _give_back(self, launched: Launched, reason: str) -> None:
-        """Let stable score what the canary cannot, and everything behind it, so that the order of each key is kept."""
-        batches = self._recall(launched)
-        served, failed = launched.batch.served, launched.batch.given
-        guard = self._guard(served)
-        if guard and not guard.note(self._clock.monotonic_s(), records=failed, errors=failed, non_finite=0):
-            guard.fail(reason)
-        self._stop_canary(served, reason, returned=batches)
-
-    def _stop_canary(self, served: Served, reason: str, *, returned: Sequence[Records] = ()) -> None:
-        """Let stable alone serve, under the same revision; where the canary has gone already, deal `returned`."""
-        serving = self._slot.serving
-        if serving.canary is served.version:
-            log.error("canary %s is stopped, stable scores its share: %s", served.version.version, reason)
-            serving = serving.stable_alone()
-        self._serve(serving, returned=returned)

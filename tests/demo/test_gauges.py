@@ -10,7 +10,7 @@ from stream_infer.metrics import SIZE_BUCKETS, Metrics
 def page(sizes: list[int]) -> str:
     metrics = Metrics(version="0", clock=SystemClock())
     for size in sizes:
-        metrics.batch(size, trigger="size")
+        metrics.batches(size, of=size, trigger="size")
     return generate_latest(metrics.registry).decode()
 
 
