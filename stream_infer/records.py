@@ -118,7 +118,8 @@ class Records:
 
     `offsets` is int64; `timestamps_ms` are Kafka record timestamps in milliseconds since the epoch, -1 where the
     record has none; `headers` is None when no row has any. `arrived_s` is the monotonic time at which the oldest row
-    reached this process. `origins` is None when every row is its own, and holds None for single rows that are.
+    reached this process. `origins` is None when every row is its own, and holds None for single rows that are. `sizes`
+    are the bytes of each row's key, value and headers, None where nobody has counted them yet.
     """
 
     runs: tuple[Run, ...]
@@ -129,6 +130,7 @@ class Records:
     headers: list[Headers | None] | None
     arrived_s: float
     origins: list[Place | None] | None = None
+    sizes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -136,8 +138,8 @@ class Records:
     @property
     def size_bytes(self) -> int:
         """Bytes of all keys, values and headers."""
-        headers = sum(map(_header_bytes, filter(None, self.headers))) if self.headers else 0
-        return sum(map(len, filter(None, self.values))) + sum(map(len, filter(None, self.keys))) + headers
+        sizes = self.sizes if self.sizes is not None else count_bytes(self.keys, self.values, self.headers)
+        return int(sizes.sum())
 
     def slice(self, start: int, stop: int) -> "Records":
         """Return rows `start` to `stop - 1`, renumbered from 0."""
@@ -151,6 +153,7 @@ class Records:
             headers=self.headers[start:stop] if self.headers else None,
             arrived_s=self.arrived_s,
             origins=self.origins[start:stop] if self.origins else None,
+            sizes=None if self.sizes is None else self.sizes[start:stop],
         )
 
     def choose(self, runs: Sequence[Run]) -> "Records":
@@ -165,6 +168,7 @@ class Records:
             headers=[self.headers[row] for row in rows] if self.headers else None,
             arrived_s=self.arrived_s,
             origins=[self.origins[row] for row in rows] if self.origins else None,
+            sizes=None if self.sizes is None else self.sizes[rows],
         )
 
     def take(self, rows: NDArray[np.intp]) -> "Records":
@@ -183,6 +187,7 @@ class Records:
             headers=[self.headers[row] for row in chosen] if self.headers else None,
             arrived_s=self.arrived_s,
             origins=[self.origins[row] for row in chosen] if self.origins else None,
+            sizes=None if self.sizes is None else self.sizes[rows],
         )
 
     def run_numbers(self) -> NDArray[np.intp]:
@@ -198,6 +203,29 @@ class Records:
         """Return whose answer the answer of one row is."""
         origin = self.origins[row] if self.origins else None
         return origin or self.position(row)
+
+
+def count_bytes(
+    keys: Sequence[bytes | None], values: Sequence[bytes | None], headers: Sequence[Headers | None] | None
+) -> NDArray[np.int64]:
+    """Return for each row how many bytes its key, value and headers have."""
+    sizes = _lengths(keys) + _lengths(values)
+    if headers:
+        sizes += np.array([_header_bytes(each) if each else 0 for each in headers], dtype=np.int64)
+    return sizes
+
+
+def _lengths(column: Sequence[bytes | None]) -> NDArray[np.int64]:
+    try:
+        # The usual case, in C: every row has one.
+        return np.fromiter(map(len, column), np.int64, len(column))  # type: ignore[arg-type]
+    except TypeError:
+        return np.array([len(each or b"") for each in column], dtype=np.int64)
+
+
+def _concat_sizes(columns: Sequence[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:
+    known = [column for column in columns if column is not None]
+    return np.concatenate(known) if len(known) == len(columns) else None
 
 
 def _header_bytes(headers: Headers) -> int:
@@ -217,6 +245,7 @@ def concat(parts: Sequence[Records]) -> Records:
         headers=_concat(parts, [part.headers for part in parts]),
         arrived_s=min(part.arrived_s for part in parts),
         origins=_concat(parts, [part.origins for part in parts]),
+        sizes=_concat_sizes([part.sizes for part in parts]),
     )
 
 

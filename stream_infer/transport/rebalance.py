@@ -206,7 +206,8 @@ class Rebalancer:
 
     def committable(self, positions: Positions) -> list[TopicPartition]:
         """Return positions as librdkafka takes them, without those of epochs that ended; none for a non-member."""
-        if not self._consumer.memberid():
+        # The member id is asked of librdkafka's own thread, which is too dear for nothing.
+        if not positions or not self._consumer.memberid():
             return []
         return [
             TopicPartition(*source, position.offset)

@@ -46,7 +46,9 @@ class Sink:
         headers, partitions = outgoing.headers, outgoing.partitions
         unsent: list[Unsent] = []
         produce, topic = self._producer.produce, outgoing.topic
-        stamps = [max(stamp, NOW) for stamp in outgoing.timestamps_ms]
+        stamps = outgoing.timestamps_ms
+        if min(stamps, default=NOW) < NOW:
+            stamps = [max(stamp, NOW) for stamp in stamps]
         for row, (value, key, stamp) in enumerate(zip(outgoing.values, outgoing.keys, stamps, strict=True)):
             try:
                 # By position, which costs half of what names cost.
