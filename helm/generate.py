@@ -7,6 +7,7 @@ values.schema.json    the definitions of `config`, from `stream-infer config --s
 files/settings.json   the worker's defaults, for templates that compute with them, and which property names are secrets
 Chart.yaml            appVersion, which is the image's tag unless another is named
 README.md             the table of values, from values.yaml and its comments; what stands around it is kept
+files/dashboard.json  the Grafana dashboard, from its table in dashboard.py
 """
 
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from dashboard import dashboard
 
 from stream_infer import __version__
 from stream_infer.settings import json_schema, secrets
@@ -146,6 +148,7 @@ def written() -> Iterator[tuple[Path, str]]:
     yield chart, APP_VERSION.sub(f"appVersion: {__version__}", chart.read_text(encoding="utf-8"))
     yield schema, values_schema(schema.read_text(encoding="utf-8"))
     yield CHART / "files" / "settings.json", settings_file()
+    yield CHART / "files" / "dashboard.json", dashboard()
     values = (CHART / "values.yaml").read_text(encoding="utf-8")
     yield document, readme(document.read_text(encoding="utf-8"), values=values)
 
