@@ -75,13 +75,15 @@ class Reason(StrEnum):
 class Reject:
     """One record that cannot be scored: `row` is its row in the batch that the refusing step was given.
 
-    `message` is one sentence that names the thing, what was found and what was expected.
+    `message` is one sentence that names the thing, what was found and what was expected; `field` is the input field
+    that it is about, where it is about one.
     """
 
     row: int
     stage: Stage
     reason: Reason
     message: str
+    field: str | None = None
 
     def at(self, row: int) -> "Reject":
         """Return the same refusal for another row number."""

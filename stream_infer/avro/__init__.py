@@ -7,6 +7,7 @@ columns, vet, match, resolve, arrow      the fast decoder: pyruhvro over a batch
 samples, agreement, writer               which of the two serves a writer schema
 decoder, keys, lower, encoder            what the pipeline calls
 partial                                  what a person is shown of a record that does not decode
+from_json, choice                        values that come as JSON instead
 """
 
 from stream_infer.avro.arrow import column, path_type

@@ -10,9 +10,9 @@ from typing import Any
 from fastavro import parse_schema, schemaless_writer
 
 from stream_infer.avro import AvroSchema
+from stream_infer.avro.from_json import Misfit, from_json, instant
 from stream_infer.avro.spell import Plain
 from stream_infer.avro.tree import AvroType, Primitive
-from stream_infer.cli.from_json import Misfit, from_json, instant
 from stream_infer.clock import Clock
 from stream_infer.settings import SchemaFields
 

@@ -12,8 +12,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_infer.avro import AvroSchema, load_schema
 from stream_infer.avro.framing import confluent_frame, single_object_frame
+from stream_infer.avro.from_json import Misfit
 from stream_infer.cli.event_writer import Event, EventWriter
-from stream_infer.cli.from_json import Misfit
 from stream_infer.cli.options import CommonOptions, with_common_options
 from stream_infer.clock import SystemClock
 from stream_infer.errors import Stop, WrongUse

@@ -126,7 +126,7 @@ def _gather(lists: pa.Array, name: str, *, numbers: _Numbers, spec: Input) -> Ro
     rejects = [*_refusals(_Numbers(values, unset, misfit), name, dtype=spec.dtype)]
     for row in np.flatnonzero(~absent & (lengths != width)).tolist():
         message = f"field {name} has {lengths[row]} items, expected {width}"
-        rejects.append(Reject(row, Stage.INPUT, Reason.WRONG_LENGTH, message))
+        rejects.append(Reject(row, Stage.INPUT, Reason.WRONG_LENGTH, message, name))
     return Rows(_shaped(values, spec), tuple(rejects))
 
 
@@ -188,16 +188,17 @@ def _refusals(numbers: _Numbers, name: str, *, dtype: str) -> Iterator[Reject]:
             f"field {name} is null or has a null in it, expected numbers: the model's manifest has no `nulls` for it"
         )
         for row in np.flatnonzero(numbers.unset).tolist():
-            yield Reject(row, Stage.INPUT, Reason.NULL_INPUT, message)
+            yield Reject(row, Stage.INPUT, Reason.NULL_INPUT, message, name)
     if numbers.misfit is not None:
         for row in np.flatnonzero(numbers.misfit).tolist():
-            yield Reject(row, Stage.INPUT, Reason.WRONG_TYPE, f"field {name} has a number that does not fit {dtype}")
+            message = f"field {name} has a number that does not fit {dtype}"
+            yield Reject(row, Stage.INPUT, Reason.WRONG_TYPE, message, name)
 
 
 def _wrong_type(rows: int, name: str, *, found: pa.DataType, spec: Input) -> Rows:
     shape = f"an array of {math.prod(spec.row_shape)} " if spec.field is not None and spec.row_shape else ""
     message = f"field {name} is {found}, expected {shape}{spec.dtype}"
-    rejects = (Reject(row, Stage.INPUT, Reason.WRONG_TYPE, message) for row in range(rows))
+    rejects = (Reject(row, Stage.INPUT, Reason.WRONG_TYPE, message, name) for row in range(rows))
     part = () if spec.fields is not None else spec.row_shape
     return Rows(np.zeros((rows, *part), dtype=_DTYPES[spec.dtype]), tuple(rejects))
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from stream_infer.records import Assigned, Partition, Positions, Records
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     # The transport and the commands that use it import this module, and do without torch.
     from stream_infer.model import LoadedVersion, Serving
+    from stream_infer.pipeline.infer import Inferred
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,21 @@ class Release:
     answer: "Future[None]"
 
 
-Request = Settle | Drain | Warm | Serve | Release
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Score rows that did not come from Kafka by what is stable in `serving`, on which the asker holds a lease.
+
+    `columns` hold no more rows than one call takes; `non_finite` as in the settings. A cancelled answer is not worked
+    for. The answer carries `ModelBroken` when the model fails on everything.
+    """
+
+    serving: "Serving"
+    columns: "pa.RecordBatch"
+    non_finite: str | None
+    answer: "Future[Inferred]"
+
+
+Request = Settle | Drain | Warm | Serve | Release | Score
 Message = Arrived | Begin | Rewound | Forget | Handed | Acknowledged | CommitAnswered | Member | Request
 Answer = TypeVar("Answer")
 
@@ -188,6 +205,12 @@ class Inbox:
         """Ask for a version's memory to be given back."""
         answer: Future[None] = Future()
         self._ask(Release(version, answer))
+        return answer
+
+    def score(self, serving: "Serving", columns: "pa.RecordBatch", *, non_finite: str | None) -> "Future[Inferred]":
+        """Ask for rows that did not come from Kafka to be scored; see `Score`."""
+        answer: Future[Inferred] = Future()
+        self._ask(Score(serving, columns, non_finite, answer))
         return answer
 
     def get(self, timeout_s: float | None) -> Message | None:

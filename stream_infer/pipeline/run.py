@@ -11,6 +11,7 @@ from stream_infer.clock import Clock
 from stream_infer.errors import Stop, Undone
 from stream_infer.pipeline import inbox as told
 from stream_infer.pipeline.commit import NEVER, Commit
+from stream_infer.pipeline.desk import Desk
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.path import BatchPath
 from stream_infer.pipeline.standby import Standby
@@ -32,6 +33,7 @@ class Scorer:
         self._commit = commit
         self._clock = clock
         self._standby = Standby(path.watch)
+        self._desk = Desk(path.watch)
         self._expected = 0
         self._starts_over = False
         self.ended = False
@@ -58,7 +60,8 @@ class Scorer:
     def turn(self) -> None:
         """Hear everything that was told, then move at most one batch on, then commit when it is due.
 
-        What versions on standby need is done after that, one call a turn, so that it never waits before a batch.
+        What is asked beside the stream, and what versions on standby need, is done after that, one call of each a turn,
+        so that it never waits before a batch.
         """
         try:
             self._turn()
@@ -82,6 +85,7 @@ class Scorer:
             if not self._commit.must_wait:
                 self._path.advance(drain=False)
                 self._commit_if_due()
+        self._desk.answer_one()
         if not self._holds_open():
             self._standby.call_once()
         self._standby.release_unused(self._path.uses)
@@ -93,7 +97,7 @@ class Scorer:
     def _wait_s(self) -> float | None:
         """Return how long nothing needs to be done; None when only a message can change that."""
         standby_s = NEVER if self._holds_open() else self._standby.wait_s()
-        if not standby_s or (self._path.is_calling and not self._commit.must_wait):
+        if not min(standby_s, self._desk.wait_s()) or (self._path.is_calling and not self._commit.must_wait):
             return 0.0
         if self._starts_over:
             return START_OVER_S
@@ -136,6 +140,8 @@ class Scorer:
                 self._commit.answered(offsets, now_s=self._clock.monotonic_s())
             case told.Warm() | told.Serve() | told.Release():
                 self._steer(message)
+            case told.Score():
+                self._desk.ask(message)
 
     def _hear_ownership(self, message: told.Begin | told.Rewound | told.Forget | told.Member) -> None:
         match message:

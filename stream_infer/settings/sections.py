@@ -198,7 +198,7 @@ class Delivery(Section):
 
 
 class Web(Section):
-    """The HTTP port: probes, metrics, models."""
+    """The HTTP port: probes, metrics, models, and predictions where they are wanted."""
 
     enabled: bool = True
     """Whether the port is opened."""
@@ -207,7 +207,11 @@ class Web(Section):
     port: Port = 6066
     """Port to listen on."""
     predict: bool = False
-    """Whether POST /predict and /batch_predict are served."""
+    """Whether POST /predict and /batch_predict are served; whoever reaches the port may ask."""
+    max_body_bytes: Count = 1048576
+    """Bytes of one request's body at most; a longer one is answered with 413."""
+    predict_timeout_s: SomeSeconds = 10
+    """Seconds that reading a request, and then scoring it, may take each."""
 
 
 class Log(Section):

@@ -16,10 +16,7 @@ class Unready:
     instead: str
 
 
-UNREADY: Final = (
-    Unready("model.trust_policy", "signed", "digest"),
-    Unready("web.predict", True, "false"),  # noqa: FBT003 - the value itself
-)
+UNREADY: Final = (Unready("model.trust_policy", "signed", "digest"),)
 
 
 def unready(settings: Settings) -> Iterator[str]:

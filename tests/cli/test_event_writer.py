@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from stream_infer.avro import parse_schema
+from stream_infer.avro.from_json import Misfit
 from stream_infer.avro.rows import ValueDecoder
 from stream_infer.cli.event_writer import EventWriter
-from stream_infer.cli.from_json import Misfit
 from stream_infer.settings import SchemaFields
 
 SCHEMA = parse_schema(

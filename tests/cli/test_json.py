@@ -9,11 +9,11 @@ from fastavro import schemaless_writer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_infer.avro.from_json import Misfit, from_json
 from stream_infer.avro.parse import parse
 from stream_infer.avro.rows import ValueDecoder
 from stream_infer.avro.spell import Plain
 from stream_infer.avro.tree import AvroType
-from stream_infer.cli.from_json import Misfit, from_json
 from stream_infer.cli.to_json import headers_to_json, text_or_base64, to_json
 
 INT = st.integers(-(2**31), 2**31 - 1)

@@ -137,7 +137,6 @@ def test_settings_that_do_not_go_together_are_refused(sets: list[str], sentence:
     ("flag", "instead"),
     [
         ("model.trust_policy=signed", "digest"),
-        ("web.predict=true", "false"),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_and_not_ignored(flag: str, instead: str) -> None:

@@ -1,4 +1,4 @@
-"""JSON values as the Avro values of a schema: what a line of `stream-infer produce` may say."""
+"""JSON values as the Avro values of a schema: what a line of `stream-infer produce` and a request may say."""
 
 import base64
 import binascii
@@ -16,13 +16,21 @@ MICROSECOND: Final = timedelta(microseconds=1)
 MIDNIGHT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PER_MICROSECOND: Final = {"millis": 1000, "micros": 1}
 LIMITS: Final = {"int": 2**31, "long": 2**63}
-FLOAT_LIMIT: Final = 3.4028235677973366e38
+# From here on a number rounds to infinity; a double's limit is a whole number, which no double is.
+REAL_LIMITS: Final = {"float": 3.4028235677973366e38, "double": 2**1024 - 2**970}
 WHOLE: Final = "the value"
 NON_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 class Misfit(ValueError):
-    """A value is not what the schema says; the text names the field, what was found and what was expected."""
+    """A value is not what the schema says; the text names the field, what was found and what was expected.
+
+    `path` is the field's alone, `WHOLE` where it is not one field.
+    """
+
+    def __init__(self, text: str, *, path: str = WHOLE) -> None:
+        super().__init__(text)
+        self.path = path
 
 
 def from_json(value: Any, avro_type: AvroType, *, path: str = WHOLE) -> Any:  # noqa: PLR0911 - a return for each type
@@ -67,7 +75,9 @@ def _record(value: Any, record: Record, path: str) -> dict[str, Any]:
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            raise Misfit(f"{_below(path, name)} is no field of {record.name}, expected one that is: {near[0]} is near")
+            hint = f": {near[0]} is near" if near else ""
+            inner = _below(path, name)
+            raise Misfit(f"{inner} is no field of {record.name}, expected one that is{hint}", path=inner)
     filled = {}
     for name, field in known.items():
         if name in given:
@@ -75,7 +85,8 @@ def _record(value: Any, record: Record, path: str) -> dict[str, Any]:
         elif field.default is not None:
             filled[name] = default_value(field.type, field.default.json)
         else:
-            raise Misfit(f"{_below(path, name)} is missing, expected {_words(field.type)}")
+            inner = _below(path, name)
+            raise Misfit(f"{inner} is missing, expected {_words(field.type)}", path=inner)
     return filled
 
 
@@ -132,8 +143,8 @@ def _real(value: Any, primitive: Primitive, path: str) -> float:
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return float(_misfit(value, "a number", path))
-    if primitive.kind == "float" and FLOAT_LIMIT <= abs(value) < float("inf"):
-        return float(_misfit(value, "a number that a float holds", path))
+    if REAL_LIMITS[primitive.kind] <= abs(value) < float("inf"):
+        return float(_misfit(value, f"a number that a {primitive.kind} holds", path))
     return float(value)
 
 
@@ -169,7 +180,8 @@ def _expect(value: Any, python: type, avro_type: AvroType, path: str) -> Any:
 
 def _misfit(value: Any, expected: str, path: str) -> Any:
     shown = repr(value)
-    raise Misfit(f"{path} is {shown if len(shown) <= 60 else shown[:57] + '...'}, expected {expected}")  # noqa: PLR2004
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."  # noqa: PLR2004
+    raise Misfit(f"{path} is {shown}, expected {expected}", path=path)
 
 
 def _words(avro_type: AvroType) -> str:
