@@ -49,7 +49,8 @@ class Desk:
         decoded = Decoded(NO_RECORDS, columns, np.arange(columns.num_rows), (), 0)
         try:
             with self._watch.calling():
-                launched = launch(decoded, Served(question.serving, Variant.STABLE))
+                served = Served(question.serving, Variant.STABLE)
+                launched = launch(decoded, served, batch_size=max(columns.num_rows, 1))
                 inferred = collect(launched, non_finite=question.non_finite)
         except DeviceLost as lost:
             told.refuse(question.answer, lost)

@@ -85,7 +85,7 @@ class Launched:
         return all(call.pending is None or call.pending.done() for call in self.calls)
 
 
-def launch(decoded: Decoded, served: Served, *, batch_size: int, began_s: float) -> Launched:
+def launch(decoded: Decoded, served: Served, *, batch_size: int, began_s: float = 0.0) -> Launched:
     """Start the model calls for the rows that fit its inputs, with up to `batch_size` rows each."""
     version = served.version
     prepared = version.prepare_batches(decoded.columns, batch_size=batch_size)

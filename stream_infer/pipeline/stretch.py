@@ -32,4 +32,4 @@ class Stretch:
         if took_s <= 0:
             self._rows = self._most_rows
         elif rows:
-            self._rows = min(self._most_rows, int(rows * TARGET_S / took_s))
+            self._rows = int(min(self._most_rows, rows * TARGET_S / took_s))
