@@ -9,13 +9,14 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from stream_infer.errors import Stop
 from stream_infer.pipeline.inbox import CommitAnswered, Member
 from stream_infer.records import Partition
+from stream_infer.transport.absence import Absence
 from stream_infer.transport.calls import Calls
 from stream_infer.transport.columns import Epochs, Polled, read_columns, source_of, split_errors
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.ownership import Ownership
 from stream_infer.transport.rebalance import Rebalancer
-from stream_infer.transport.statistics import INTERVAL, ends_of
+from stream_infer.transport.statistics import INTERVAL, Statistics, read_statistics
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -69,6 +70,9 @@ class Pump:
         self._look_at_s = self._restart_at_s = 0.0
         self._paused = False
         self._blocked_since_s: float | None = None
+        self._absence = Absence()
+        self._statistics: Statistics | None = None
+        self._is_subscribed = False
 
     def _hearing(self) -> dict[str, object]:
         """Return the properties by which librdkafka tells, inside `consume()`, what happened."""
@@ -77,6 +81,7 @@ class Pump:
     def subscribe(self, topics: Iterable[str]) -> None:
         """Join the group for `topics`."""
         rebalancer = self._rebalancer
+        self._is_subscribed = True
         self._consumer.subscribe(
             sorted(topics),
             on_assign=rebalancer.on_assign,
@@ -99,6 +104,7 @@ class Pump:
     def turn(self) -> None:
         """Serve what was asked for, then poll once, or wait while there is no room."""
         self._note_state()
+        self._notice_absence()
         self._calls.serve()
         self._commit()
         self._answer()
@@ -248,7 +254,13 @@ class Pump:
                 self._feed.credentials.refresh(self._consumer)
 
     def _on_statistics(self, statistics: str) -> None:
-        self._feed.state.ends = ends_of(statistics)
+        self._statistics = read_statistics(statistics)
+        self._feed.state.ends = self._statistics.ends
+
+    def _notice_absence(self) -> None:
+        known, state = self._statistics, self._feed.state
+        if known is not None and self._is_subscribed:
+            self._absence.note(state.last_turn_s, joined=state.joined, brokers=known.brokers, connected=known.connected)
 
     def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         """Tell the compute side which positions the broker took."""

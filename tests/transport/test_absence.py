@@ -1,0 +1,62 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_infer.errors import Stop
+from stream_infer.records import End, Partition
+from stream_infer.transport.absence import LIMIT_S, Absence
+from stream_infer.transport.statistics import read_statistics
+
+LOOKS = st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 3)), max_size=30)
+
+
+def ends_the_worker(looks: list[tuple[bool, int, int]], *, every_s: float) -> bool:
+    absence = Absence()
+    try:
+        for number, (joined, brokers, connected) in enumerate(looks):
+            absence.note(number * every_s, joined=joined, brokers=brokers, connected=min(brokers, connected))
+    except Stop:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("brokers", "connected"), [(0, 0), (3, 1)])
+def test_a_client_that_stays_out_of_the_group_though_it_could_be_in_ends_the_worker(
+    brokers: int, connected: int
+) -> None:
+    absence = Absence()
+    absence.note(0.0, joined=True, brokers=3, connected=3)
+    absence.note(10.0, joined=False, brokers=brokers, connected=connected)
+    absence.note(10.0 + LIMIT_S, joined=False, brokers=brokers, connected=connected)
+    with pytest.raises(Stop, match=r"has not had this worker for 301 s .* start the worker again"):
+        absence.note(11.0 + LIMIT_S, joined=False, brokers=brokers, connected=connected)
+
+
+def test_an_outage_is_waited_out_for_ever() -> None:
+    assert not ends_the_worker([(False, 3, 0)] * 100, every_s=LIMIT_S)
+
+
+@given(looks=LOOKS)
+def test_nobody_is_ended_who_was_in_the_group_within_the_limit(looks: list[tuple[bool, int, int]]) -> None:
+    often = [one for look in looks for one in (look, (True, 3, 3))]
+    assert not ends_the_worker(often, every_s=LIMIT_S / 2)
+
+
+def test_only_places_count_as_brokers_and_a_watermark_is_known_once_fetched() -> None:
+    partition = {"hi_offset": 7, "next_offset": 7, "fetchq_cnt": 0}
+    text = json.dumps(
+        {
+            "brokers": {
+                "a:1/1": {"state": "UP", "source": "learned"},
+                "b:1/2": {"state": "DOWN", "source": "learned"},
+                "c:1/bootstrap": {"state": "INIT", "source": "configured"},
+                "GroupCoordinator": {"state": "UP", "source": "logical"},
+            },
+            "topics": {"t": {"partitions": {"0": partition, "-1": {"hi_offset": -1001}}}},
+        }
+    )
+    found = read_statistics(text)
+    assert (found.brokers, found.connected) == (3, 1)
+    assert found.ends == {Partition("t", 0): End(7, is_drained=True)}
