@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 BENCHES := .venv/benches
 ARGS ?=
 
-.PHONY: help test unit test-chart test-integrations test-rollouts faults soak lint types format demo bench bench-heavy \
+.PHONY: help test unit test-chart test-docker test-integrations test-rollouts faults soak lint types format demo bench bench-heavy \
 	bench-latency bench-partitions bench-memory bench-scaling bench-swap bench-gpu test-cuda clean
 
 help: ## say what there is
@@ -27,6 +27,10 @@ unit: $(INSTALLED) ## the tests that need no Kafka
 test-chart: $(INSTALLED) ## the Helm chart: rendered, validated and scanned, and its scripts on a real Kafka
 	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,chart]'
 	$(BIN)/python -m pytest -m chart tests/chart $(ARGS)
+
+test-docker: $(INSTALLED) ## the image: built on a base of its own, run without rights, drained; takes docker.io and debootstrap
+	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,docker]'
+	$(BIN)/python -m pytest -m docker tests/docker $(ARGS)
 
 test-integrations: $(INSTALLED) ## versions from S3 and MLflow: a server of each is installed and started
 	$(BIN)/python -m pip install --quiet --editable '.[dev,demo,integrations]'
