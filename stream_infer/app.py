@@ -14,7 +14,7 @@ from stream_infer.errors import Stop, WrongUse
 from stream_infer.logs import logging_config
 from stream_infer.settings import Settings, load_settings
 from stream_infer.transport.link import attach
-from stream_infer.web import add_pages, add_predictions
+from stream_infer.web import add_document, add_pages, add_predictions
 from stream_infer.worker import REPORT_S, Host, Worker
 
 WORKER_ATTRIBUTE: Final = "stream_infer_worker"
@@ -46,6 +46,7 @@ def mount(app: faust.App, settings: Settings) -> Worker:
 
     _add_timers(app, worker)
     add_pages(app, worker)
+    add_document(app, worker)
     if settings.web.predict:
         add_predictions(app, worker)
     return worker

@@ -87,7 +87,9 @@ class Input(Part):
                 f"({self.name}) has shape {list(self.shape or ())}, expected [{len(self.fields)}]: one per field"
             )
         whole = _WHOLE_NUMBERS.get(self.dtype)
-        if self.nulls is not None and whole is not None and self.nulls not in whole:
+        # As a whole number: a range looks for a float by counting up to it.
+        fits = whole is None or self.nulls is None or (self.nulls.is_integer() and int(self.nulls) in whole)
+        if not fits:
             raise _wrong(f"({self.name}) has nulls {self.nulls}, expected a number that fits {self.dtype}")
         return self
 

@@ -1,4 +1,4 @@
-"""The pages of predictions: `POST /predict` and `POST /batch_predict`."""
+"""The pages of predictions, `POST /predict` and `POST /batch_predict`, and `/openapi.json`, which describes all."""
 
 import json
 from http import HTTPStatus
@@ -11,11 +11,13 @@ from prometheus_client import CollectorRegistry
 from stream_infer.avro import load_schema
 from stream_infer.clock import Clock
 from stream_infer.web.counts import PredictCounts
+from stream_infer.web.openapi import document
 from stream_infer.web.predict import Predicting, Predictor
 from stream_infer.web.refusals import Refused
 
 PREDICT: Final = "/predict"
 BATCH_PREDICT: Final = "/batch_predict"
+OPENAPI: Final = "/openapi.json"
 RETRY_AFTER: Final = {"Retry-After": "1"}
 AGAIN: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """Answers after which the same request may be answered."""
@@ -33,6 +35,18 @@ class Asked(Predicting, Protocol):
     def registry(self) -> CollectorRegistry:
         """Return the metrics."""
         ...
+
+
+def add_document(app: faust.App, worker: Asked) -> None:
+    """Add `/openapi.json`; raises `WrongUse` when the input schema is needed and cannot be used."""
+    settings = worker.settings
+    reader = load_schema(settings.schemas.input) if settings.web.predict else None
+
+    @app.page(OPENAPI)
+    async def openapi(view: View, request: Any) -> Response:
+        """Describe the pages."""
+        manifest = worker.slot.serving.stable.manifest if worker.slot else None
+        return view.json(document(manifest, reader))
 
 
 class Answering:

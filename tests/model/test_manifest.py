@@ -57,6 +57,11 @@ def test_the_digest_is_the_sha256_of_the_bytes() -> None:
         (with_input(fields=["a"]), r"inputs\[0\] \(x\) has both, expected `field` or `fields`"),
         (with_input(field=None), r"inputs\[0\] \(x\) has neither, expected `field` or `fields`"),
         (with_input(shape=None), r"inputs\[0\] \(x\) has no shape, expected .*"),
+        (with_input(dtype="int64", nulls=0.5), r"inputs\[0\] \(x\) has nulls 0.5, expected a number that fits int64"),
+        (
+            with_input(dtype="int64", nulls=2**60),
+            r"inputs\[0\] \(x\) has nulls 1.15\S+, expected a number that fits int64",
+        ),
         (with_input(dtype="uint8", nulls=-1), r"inputs\[0\] \(x\) has nulls -1.0, expected a number that fits uint8"),
         ({**GOOD, "inputs": []}, r"inputs is \[\]: .* at least 1 item.*"),
         ({**GOOD, "artifact": "other.pt2"}, "the manifest lists no other.pt2 under files, expected its sha256 .*"),
@@ -89,3 +94,8 @@ def test_a_wrong_manifest_is_refused_in_one_sentence_that_names_the_key(value: A
 def test_bytes_that_are_no_manifest_are_refused_in_one_sentence(content: bytes, sentence: str) -> None:
     with pytest.raises(Stop, match=rf"^{sentence}$"):
         parse_manifest(content, source="model.yaml")
+
+
+@pytest.mark.parametrize(("dtype", "nulls"), [("int64", 2**53), ("int32", -(2**31)), ("uint8", 255), ("bool", 1)])
+def test_the_largest_stand_in_for_nulls_is_taken_at_once(dtype: str, nulls: int) -> None:
+    assert parse(with_input(dtype=dtype, nulls=nulls)).inputs[0].nulls == nulls

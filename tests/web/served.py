@@ -15,7 +15,7 @@ from stream_infer.model import LoadedVersion, ModelSlot
 from stream_infer.pipeline.compute import ComputeThread
 from stream_infer.pipeline.inbox import Inbox
 from stream_infer.settings import Settings, load_settings
-from stream_infer.web import add_pages, add_predictions
+from stream_infer.web import add_document, add_pages, add_predictions
 from tests.pipeline.scored import Ground
 
 READY_S = 30.0
@@ -55,7 +55,8 @@ class Site:
         """Return the status and the JSON of an answer."""
         given = request or {"json": body}
         async with self.client.post(path, **given) as answer:
-            return answer.status, await answer.json()
+            is_json = answer.content_type == "application/json"
+            return answer.status, await answer.json() if is_json else await answer.text()
 
     def counted(self, name: str, **labels: str) -> float:
         """Return what a metric of the pages stands at."""
@@ -70,7 +71,9 @@ async def site(version: LoadedVersion, *sets: str, scoring: bool = True, **groun
     bench = Bench(settings, laid.inbox, laid.slot)
     app = faust.App("pages", broker="memory://", autodiscover=False)
     add_pages(app, bench)
-    add_predictions(app, bench)
+    add_document(app, bench)
+    if settings.web.predict:
+        add_predictions(app, bench)
     failures: list[BaseException] = []
     compute = ComputeThread(inbox=laid.inbox, prepare=lambda: laid.scorer, failed=failures.append)
     if scoring:
