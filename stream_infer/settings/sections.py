@@ -122,6 +122,8 @@ class Schemas(Section):
 class Batching(Section):
     """How records are gathered into batches, and how many may wait."""
 
+    profile: Literal["throughput", "latency"] = "throughput"
+    """throughput: predictions wait up to 5 ms to be sent together; latency: each batch is sent at once, at more CPU."""
     max_batch_size: Count = 256
     """Records in one batch at most; the version's manifest may lower it."""
     max_queue_delay_ms: Milliseconds = 5

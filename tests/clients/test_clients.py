@@ -55,6 +55,13 @@ def test_properties_for_one_kind_of_client_win_over_those_for_all_and_over_defau
     assert "isolation.level" not in producer_config(settings)
 
 
+@pytest.mark.parametrize(("profile", "linger_ms"), [("throughput", 5), ("latency", 0)])
+def test_the_profile_says_how_long_predictions_linger_unless_a_property_does(profile: str, linger_ms: int) -> None:
+    chosen = f"batching.profile={profile}"
+    assert producer_config(settings_with(chosen))["linger.ms"] == linger_ms
+    assert producer_config(settings_with(chosen, "kafka.producer_properties.linger.ms=3"))["linger.ms"] == "3"
+
+
 def test_positions_and_delivery_belong_to_the_worker() -> None:
     consumer, producer = consumer_config(settings_with()), producer_config(settings_with())
     assert (consumer["enable.auto.commit"], consumer["enable.auto.offset.store"]) == (False, False)

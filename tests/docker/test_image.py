@@ -20,7 +20,7 @@ from tests.end_to_end.events import make_events
 from tests.end_to_end.harness import Crew
 from tests.end_to_end.job import WIDTH, Job, JobMaker
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
 EVENTS = 5_000
 WITHIN_S = 120.0
