@@ -1,8 +1,11 @@
 """The worker inside a Faust app; Faust finds `app` here: `faust -A stream_infer.app worker`."""
 
+import asyncio
 import atexit
+import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from typing import Any, Final
@@ -10,15 +13,19 @@ from typing import Any, Final
 import faust
 import mode
 
-from stream_infer.errors import Stop, WrongUse
+from stream_infer.errors import Stop, Stuck, WrongUse
 from stream_infer.logs import logging_config
 from stream_infer.settings import Settings, load_settings
 from stream_infer.transport.link import attach
 from stream_infer.web import add_document, add_pages, add_predictions
 from stream_infer.worker import REPORT_S, Host, Worker
 
+log = logging.getLogger(__name__)
+
 WORKER_ATTRIBUTE: Final = "stream_infer_worker"
 WATCH_S: Final = 1.0
+LEFT: Final = 1
+"""Exit code after a second signal, and of a worker whose model does not come back."""
 INGEST_AGENT: Final = "stream_infer.ingest"
 
 
@@ -45,6 +52,8 @@ def mount(app: faust.App, settings: Settings) -> Worker:
             worker.inbox.put(event.value)
 
     _add_timers(app, worker)
+    _leave_on_second_signal(app)
+    atexit.register(_leave_if_stuck, worker)
     add_pages(app, worker)
     add_document(app, worker)
     if settings.web.predict:
@@ -57,6 +66,36 @@ def _host(app: faust.App) -> Host:
         app.loop.call_soon_threadsafe(lambda: app.add_future(app.crash(error)))
 
     return Host(crash, lambda: bool(app.should_stop))
+
+
+def _leave_on_second_signal(app: faust.App) -> None:
+    """Let a signal that comes while the app stops end the process at once; Faust ignores all but the first."""
+
+    @app.on_before_shutdown.connect(weak=False)
+    async def arm(_app: faust.App, **_signal: Any) -> None:
+        if app.in_worker:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, _leave)
+
+
+def _leave() -> None:
+    """End the process where it stands: as after a crash, what was not committed is scored again."""
+    log.critical("told to stop again: leaving at once, what was not committed is scored again")
+    _exit()
+
+
+def _leave_if_stuck(worker: Worker) -> None:
+    """End the process before Python takes its threads down: one that is still inside a model's code would abort it."""
+    if isinstance(worker.failure, Stuck):
+        _exit()
+
+
+def _exit() -> None:
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(LEFT)
 
 
 def _add_timers(app: faust.App, worker: Worker) -> None:
@@ -81,10 +120,11 @@ def worker_of(app: faust.App) -> Worker:
 
 def create_app(settings: Settings) -> faust.App:
     """Return a Faust app with nothing in it but the worker."""
+    folder = tempfile.mkdtemp(prefix="stream-infer-")
     app = faust.App(
         settings.application_id,
         broker="rdkafka://" + settings.kafka.bootstrap_servers.split(",")[0],
-        datadir=_scratch_folder(),
+        datadir=folder,
         web_enabled=settings.web.enabled,
         web_bind=settings.web.host,
         web_port=settings.web.port,
@@ -94,14 +134,9 @@ def create_app(settings: Settings) -> faust.App:
         logging_config=logging_config(level=settings.log.level, form=settings.log.format),
     )
     mount(app, settings)
-    return app
-
-
-def _scratch_folder() -> str:
-    """Return a folder for Faust, which makes one in the working folder otherwise; removed when the process ends."""
-    folder = tempfile.mkdtemp(prefix="stream-infer-")
+    # Faust makes its folder in the working folder otherwise; the last thing registered is the first one done.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return app
 
 
 def __getattr__(name: str) -> Any:

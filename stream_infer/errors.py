@@ -5,6 +5,7 @@
     |-- Retry        a broker or registry is away: back off, keep the position, try again
     `-- Stop         our configuration or installation is wrong: one sentence, exit non-zero
         |-- Drained  the worker ends, what is asked of it now is not done
+        |-- Stuck    a version's code does not come back: only the end of the process ends it
         `-- WrongUse the command line or the settings are wrong: exit 2
 
 A record's own fault is no exception but a value: a `Reject` travels beside the batch to the dead-letter topic.
@@ -35,6 +36,10 @@ class Stop(StreamInferError):
 
 class Drained(Stop):
     """The worker ends: nothing that is asked of it now is done, and nobody is at fault."""
+
+
+class Stuck(Stop):
+    """A version's own code takes longer than it ever may, on a thread that nothing can end but the process's end."""
 
 
 class WrongUse(Stop):

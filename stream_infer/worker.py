@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from stream_infer import __version__
 from stream_infer.avro import load_schema
 from stream_infer.clock import SystemClock
-from stream_infer.errors import Stop
+from stream_infer.errors import Stop, Stuck
 from stream_infer.gauges import Watched, show
 from stream_infer.loading import VersionLoader
 from stream_infer.metrics import Metrics, Reporter, final_line
@@ -149,16 +149,16 @@ class Worker:
             raise stuck
         return False
 
-    def _stuck(self) -> Stop | None:
+    def _stuck(self) -> Stuck | None:
         model = self.settings.model
         called_s = max(self._busy_s(self._first_calls), self._busy_s(self._scorer))
         if called_s > model.inference_timeout_s:
             limit = f"model.inference_timeout_s is {model.inference_timeout_s:g}"
-            return Stop(f"a call of the model has not ended after {called_s:.0f} s, {limit}")
+            return Stuck(f"a call of the model has not ended after {called_s:.0f} s, {limit}")
         loaded_s = self._busy_s(self._loader)
         if loaded_s > model.load_timeout_s:
             limit = f"model.load_timeout_s is {model.load_timeout_s:g}"
-            return Stop(f"a version is still being loaded after {loaded_s:.0f} s, {limit}")
+            return Stuck(f"a version is still being loaded after {loaded_s:.0f} s, {limit}")
         return None
 
     def _busy_s(self, caller: "Caller | None") -> float:
@@ -167,7 +167,7 @@ class Worker:
 
     def unready_reasons(self) -> list[str]:
         """Return why no record is scored now."""
-        reasons = self.sick_reasons()
+        reasons = self.sick_reasons() + ([] if self._checked else ["no broker has answered yet"])
         if not self._compute.is_ready():
             reasons.append("no version of the model serves yet")
         if not self._feed.state.joined:

@@ -18,7 +18,6 @@ def worker(common: CommonOptions) -> None:
     scoring = worker_of(app)
     if settings.web.enabled:
         check_port(settings.web.host, settings.web.port)
-    scoring.check()
     config = logging_config(level=settings.log.level, form=settings.log.format)
     runner = faust.Worker(app, loglevel=settings.log.level.upper(), logging_config=config, redirect_stdouts=False)
     runner.spinner = None

@@ -72,9 +72,9 @@ class Credentials(Protocol):
 class PumpState:
     """How the consumer thread is doing: written by it alone, read by the web pages.
 
-    `last_turn_s` and `last_poll_s` are monotonic; `joined` says that the group gave this worker a member id. `ends` are
-    offsets that positions can reach, as of librdkafka's last statistics; a mapping never changes, a new one takes its
-    place. `commits` counts by outcome, `rebalances` by kind.
+    `last_turn_s` and `last_poll_s` are monotonic; `joined` says that this worker is in a generation of the group.
+    `ends` are offsets that positions can reach, as of librdkafka's last statistics; a mapping never changes, a new one
+    takes its place. `commits` counts by outcome, `rebalances` by kind.
     """
 
     joined: bool = False

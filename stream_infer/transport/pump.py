@@ -15,7 +15,7 @@ from stream_infer.transport.columns import Epochs, Polled, read_columns, source_
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.ownership import Ownership
-from stream_infer.transport.rebalance import Rebalancer
+from stream_infer.transport.rebalance import Rebalancer, is_joined
 from stream_infer.transport.statistics import INTERVAL, Statistics, read_statistics
 
 T = TypeVar("T")
@@ -249,7 +249,7 @@ class Pump:
         if state.last_turn_s >= self._look_at_s:
             self._look_at_s = state.last_turn_s + LOOK_S
             # Asks librdkafka's own thread, which is too dear for every turn.
-            state.joined = bool(self._consumer.memberid())
+            state.joined = is_joined(self._rebalancer.membership())
             if self._feed.credentials is not None:
                 self._feed.credentials.refresh(self._consumer)
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 COMMITTED_TIMEOUT_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.1
 SETTLE_TIMEOUT_S: Final = 45.0
+NO_GENERATION: Final = b"CGMDv2:\xff\xff\xff\xff"
+"""How librdkafka writes the membership of one who waits for the group: a generation of -1."""
 # A group that has just been made, or whose broker moved, has no coordinator for a moment; librdkafka calls that final.
 FOR_GOOD: Final = frozenset(
     {
@@ -265,6 +267,11 @@ class Rebalancer:
     def _watermarks(self, source: Partition) -> tuple[int, int]:
         low, high = self._consumer.get_watermark_offsets(TopicPartition(*source), timeout=COMMITTED_TIMEOUT_S)
         return int(low), int(high)
+
+
+def is_joined(membership: object | None) -> bool:
+    """Whether a membership is of a generation of the group; a member id alone comes before the group lets one in."""
+    return membership is not None and not (isinstance(membership, bytes) and membership.startswith(NO_GENERATION))
 
 
 def _may_pass(error: KafkaException) -> bool:
