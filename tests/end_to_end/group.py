@@ -2,17 +2,28 @@
 
 from collections.abc import Mapping
 
-from confluent_kafka import ConsumerGroupState
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 REQUEST_TIMEOUT_S = 15
+NOBODY_YET = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
+"""Of a group whose coordinator is being chosen, or reads what it knows."""
 
 
 def members(bootstrap_servers: str, group: str) -> Mapping[str, int]:
-    """Return how many partitions each member id holds; none while the group rebalances."""
+    """Return how many partitions each member id holds; none while the group rebalances, or has no coordinator."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     (answer,) = admin.describe_consumer_groups([group], request_timeout=REQUEST_TIMEOUT_S).values()
-    described = answer.result()
+    try:
+        described = answer.result()
+    except KafkaException as error:
+        if error.args[0].code() in NOBODY_YET:
+            return {}
+        raise
     if described.state is not ConsumerGroupState.STABLE:
         return {}
     return {member.member_id: len(member.assignment.topic_partitions) for member in described.members}

@@ -71,6 +71,7 @@ class Network:
     def __init__(self, ways: Mapping[int, int]) -> None:
         self._ways = ways
         self._rules: dict[str, Rule] = defaultdict(_open_rule)
+        self._servers: list[asyncio.Server] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
 
@@ -138,9 +139,12 @@ class Network:
 
     async def _listen(self) -> None:
         for port, behind in self._ways.items():
-            await asyncio.start_server(lambda *ends, to=behind: self._serve(ends, to), HOST, port)
+            server = await asyncio.start_server(lambda *ends, to=behind: self._serve(ends, to), HOST, port)
+            self._servers.append(server)
 
     async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -158,7 +162,7 @@ class Network:
         """Carry requests one way and answers the other until either side ends."""
         rule = self._rules[""]
         answers: asyncio.Task[None] | None = None
-        with suppress(OSError, asyncio.IncompleteReadError):
+        try:
             while True:
                 request = await _read(client[0])
                 if answers is None:
@@ -174,11 +178,14 @@ class Network:
                     break
                 _write(broker[1], request.frame)
                 await broker[1].drain()
-        rule.open_writers.discard(client[1])
-        if answers is not None:
-            answers.cancel()
-        for writer in (client[1], broker[1]):
-            writer.close()
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # either side has ended
+        finally:
+            rule.open_writers.discard(client[1])
+            if answers is not None:
+                answers.cancel()
+            for writer in (client[1], broker[1]):
+                writer.close()
 
 
 def _open_rule() -> Rule:
