@@ -24,7 +24,9 @@ DRAINING = "the worker is draining"
 HIDDEN = (16,)
 BATCH = 64
 EVENTS = 320
-CALL_S = 1.5
+CALL_S = 1.0
+START_S = 150.0
+"""The slow model is tried in a child first, and two cores may be busy with other tests."""
 Said = tuple[int, int, tuple[str, ...]]
 """The status of /health and of /ready, and the reasons of /ready."""
 
@@ -144,7 +146,7 @@ def test_a_worker_that_drains_is_well_and_not_ready_from_the_signal_to_its_end(m
     job.send(make_events(EVENTS, width=WIDTH))
     with job.crew() as crew:
         worker = crew.start()
-        crew.until_answered(1)
+        crew.until_answered(1, within_s=START_S)
         assert said(worker) == (200, 200, ())
         worker.terminate()
         crew.until(lambda: not is_ready(worker), within_s=10, what="not ready")
@@ -156,14 +158,14 @@ def test_a_worker_that_drains_is_well_and_not_ready_from_the_signal_to_its_end(m
     assert all(DRAINING in reasons for _, _, reasons in told)
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+@pytest.mark.timeout(360)
+@pytest.mark.parametrize("guarantee", [pytest.param("at_least_once", marks=pytest.mark.faults), "exactly_once_v2"])
 def test_a_second_sigterm_ends_a_drain_at_once_and_loses_nothing(make_job: JobMaker, guarantee: str) -> None:
     job = slow_job(make_job, guarantee)
     job.send(make_events(EVENTS, width=WIDTH))
     with job.crew() as crew:
         worker = crew.start()
-        crew.until_answered(1)
+        crew.until_answered(1, within_s=START_S)
         worker.terminate()
         crew.until(lambda: DRAINING in said(worker)[2], within_s=10, what="the drain has begun")
         worker.terminate()

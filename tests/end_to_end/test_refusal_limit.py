@@ -1,7 +1,5 @@
 """A model that answers nothing usable eats no topic, not even by restarts, and another version answers everything."""
 
-import urllib.error
-import urllib.request
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from torch import nn
 
 from stream_infer.testing.models import seeded_mlp, write_module
 from tests.checker.laws import unanswered
+from tests.end_to_end.asking import ask, is_ready
 from tests.end_to_end.events import make_events
 from tests.end_to_end.harness import Crew, WorkerProcess
 from tests.end_to_end.job import CLASSES, WIDTH, JobMaker
@@ -18,7 +17,6 @@ from tests.end_to_end.rollouts import Rollout
 
 EVENTS = 3_000
 WORKER = "only"
-REQUEST_TIMEOUT_S = 10
 HUGE = 1e30
 
 
@@ -42,22 +40,11 @@ class Useless(nn.Module):
         return self.inner(x) + infinite_or_zero * 0.0  # type: ignore[no-any-return] # torch types a call as Any
 
 
-def ready(worker: WorkerProcess) -> tuple[int, str]:
-    """Return the status and the text of /ready."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{worker.web_port}/ready", timeout=REQUEST_TIMEOUT_S) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
-
-
 def until_stopped(crew: Crew, worker: WorkerProcess) -> None:
     """Return when the worker says that too much is refused; nothing must be written or committed then."""
-    crew.until(lambda: "were refused" in ready(worker)[1], what="the worker stops")
-    assert ready(worker)[0] == 503
+    crew.until(lambda: "were refused" in str(ask(worker, "/ready")[1]), what="the worker stops")
+    assert ask(worker, "/ready")[0] == 503
+    assert ask(worker, "/health")[0] == 200
     seen = crew.watch.observe()
     assert sum(seen.committed.values()) == 0
     assert sum(seen.ends.values()) == 0
@@ -83,7 +70,7 @@ def test_a_model_that_refuses_everything_eats_nothing_and_another_version_answer
             rollout.tell_version("2")
             rollout.until_serving("2")
             crew.until_done()
-            assert ready(rollout.names[WORKER])[0] == 200
+            assert is_ready(rollout.names[WORKER])
             rollout.drain_all()
     history = job.history(crew.watch.observed)
     job.assert_lawful(history)
