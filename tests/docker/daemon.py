@@ -32,7 +32,7 @@ def docker_daemon() -> Iterator[None]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
         folder = Path(made)
         with (folder / "log").open("wb") as log:
-            command = ["dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"]
+            command = ["dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none"]
             paths = [f"--data-root={folder / 'data'}", f"--exec-root={folder / 'exec'}"]
             process = subprocess.Popen([*command, *paths], stdout=log, stderr=subprocess.STDOUT)
         try:
