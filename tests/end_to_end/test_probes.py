@@ -120,7 +120,8 @@ def test_a_model_that_does_not_come_back_is_told_by_both_probes_and_ends_the_wor
         seen = until_ended(crew, worker)
         assert worker.wait() == 1
         assert sum(crew.watch.observe().committed.values()) == 0
-    stuck = [one for one in seen if one[0] == 503]
+    # The worker may end between the two questions.
+    stuck = [one for one in seen if one[0] == 503 and one[1] != NOBODY]
     assert stuck
     assert all(ready == 503 and "has not ended after" in reasons[0] for _, ready, reasons in stuck)
 
