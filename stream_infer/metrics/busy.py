@@ -43,18 +43,18 @@ class BusyTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._since_s: float | None = None
-        self._done_s = 0.0
+        # The seconds of what is over, and since when something is under way: one value, so that no reader sees half.
+        self._now: tuple[float, float | None] = (0.0, None)
 
     def note(self, now_s: float, *, is_busy: bool) -> None:
         """Note whether anything is under way from monotonic time `now_s` on."""
-        if is_busy and self._since_s is None:
-            self._since_s = now_s
-        elif not is_busy and self._since_s is not None:
-            self._done_s += now_s - self._since_s
-            self._since_s = None
+        done_s, since_s = self._now
+        if is_busy and since_s is None:
+            self._now = (done_s, now_s)
+        elif not is_busy and since_s is not None:
+            self._now = (done_s + now_s - since_s, None)
 
     def sums(self) -> Sums:
         """Return the busy seconds so far, and the time."""
-        since_s, now_s = self._since_s, self._clock.monotonic_s()
-        return Sums(self._done_s + (now_s - since_s if since_s is not None else 0.0), now_s)
+        (done_s, since_s), now_s = self._now, self._clock.monotonic_s()
+        return Sums(done_s + (now_s - since_s if since_s is not None else 0.0), now_s)

@@ -10,6 +10,8 @@ from prometheus_client import generate_latest
 
 from tests.observability.expressions import FILES, registry, rules
 
+pytestmark = pytest.mark.chart
+
 CASES = Path(__file__).with_name("alerts.yaml")
 
 
