@@ -92,6 +92,11 @@ ROWS: Final[Mapping[str, tuple[Panel, ...]]] = {
         Panel("Rebalances", "cps", ((_rate("rebalances_total", "kind"), "{{kind}}"),)),
         Panel("Positions lost", "cps", ((_rate("positions_lost_total", "pod"), "{{pod}}"),)),
     ),
+    "Predictions over HTTP": (
+        Panel("Requests by answer", "cps", ((_rate("http_requests_total", "path, status"), "{{path}} {{status}}"),)),
+        Panel("Rows scored over HTTP", "cps", ((_rate("http_predictions_total", "pod"), "{{pod}}"),)),
+        Panel("Request to response", "s", _quantiles("http_predict_duration_seconds", "path")),
+    ),
     "Resources": (
         Panel("Queue", "short", ((_max("queue_records", "pod"), "{{pod}}"),)),
         Panel(

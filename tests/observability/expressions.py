@@ -10,6 +10,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from stream_infer.settings import load_settings
+from stream_infer.web.asked import BATCH_PREDICT, PREDICT
+from stream_infer.web.counts import PredictCounts
 from stream_infer.worker import Host, Worker
 
 FILES: Final = Path(__file__).parents[2] / "helm" / "stream-infer" / "files"
@@ -79,12 +81,14 @@ def _selectors(node: Any) -> Iterator[Any]:
 
 
 def registry() -> CollectorRegistry:
-    """Return the metrics of a worker that nobody has started."""
+    """Return the metrics of a worker that nobody has started, those of its pages among them."""
 
     def crash(error: BaseException) -> None:
         raise error
 
-    return Worker(Host(crash, lambda: False), load_settings(None, ["topics.input=events"], {})).registry
+    made = Worker(Host(crash, lambda: False), load_settings(None, ["topics.input=events"], {})).registry
+    PredictCounts(made, paths=(PREDICT, BATCH_PREDICT))
+    return made
 
 
 def names_of(registry: CollectorRegistry) -> set[str]:
