@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 DURATION_BUCKETS_S: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -21,7 +22,7 @@ class Buckets:
     def __init__(self, edges: Sequence[float]) -> None:
         # In the type of what is counted here: 0.9 as float32 lies above the edge 0.9 as float64.
         self._edges = {np.dtype(kind): np.array(edges, dtype=kind) for kind in (np.float32, np.float64)}
-        self._names = [*map(str, edges), "+Inf"]
+        self._names = [*map(floatToGoString, edges), "+Inf"]
         self._counts = np.zeros(len(edges) + 1, dtype=np.int64)
         self._sum = 0.0
 

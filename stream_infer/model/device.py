@@ -108,8 +108,8 @@ class CpuDevice:
         return Staged(tuple(tensors))
 
     def launch(self, call: Call, staged: Staged) -> Flight:
-        """Call at once."""
-        return Landed(call(*staged.tensors))
+        """Call at once. The output is the caller's own: a model may answer in memory that its next call writes to."""
+        return Landed(call(*staged.tensors).clone())
 
     def settle(self) -> None:
         """Return at once: nothing is ever under way."""

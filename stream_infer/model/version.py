@@ -15,7 +15,7 @@ from stream_infer.model.faults import DeviceLost, InferenceFailed, OutOfDeviceMe
 from stream_infer.model.formats.network import cause
 from stream_infer.model.inputs import Inputs, example_inputs, pad, read_inputs
 from stream_infer.model.manifest import Manifest
-from stream_infer.model.outputs import score
+from stream_infer.model.outputs import BadOutput, score
 from stream_infer.model.scored import Scored
 from stream_infer.model.weights import Weights
 
@@ -103,6 +103,10 @@ class Pending:
         except Exception as error:  # whatever the model's code raises
             raise self._version.failure(error, rows=self._rows) from error
         answer: NDArray[np.floating] = output.numpy()[: self._rows]
+        width = self._version.width or answer.shape[1]
+        if answer.shape[1] != width:
+            found = BadOutput(f"it returned {answer.shape[1]} numbers a row, expected {width} as when it was tried")
+            raise self._version.failure(found, rows=self._rows)
         return answer
 
 

@@ -48,9 +48,9 @@ class Desk:
         columns = question.columns
         decoded = Decoded(NO_RECORDS, columns, np.arange(columns.num_rows), (), 0)
         try:
+            served = Served(question.serving, Variant.STABLE)
+            launched = launch(decoded, served, batch_size=max(columns.num_rows, 1), calling=self._watch.calling)
             with self._watch.calling():
-                served = Served(question.serving, Variant.STABLE)
-                launched = launch(decoded, served, batch_size=max(columns.num_rows, 1))
                 inferred = collect(launched, non_finite=question.non_finite)
         except DeviceLost as lost:
             told.refuse(question.answer, lost)

@@ -16,6 +16,8 @@ from stream_infer.pipeline.infer import Inferred
 from stream_infer.records import Place
 
 MICROS_PER_S: Final = 1_000_000
+FEW: Final = 8
+"""Rows that are encoded one by one rather than halved once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,33 @@ class PredictionEncoder:
         batch = _Batch(inferred, scored, int(now_s * MICROS_PER_S))
         arrays = [fill(batch) for fill in self._fills]
         rows = inferred.rows.tolist()
-        try:
-            return Encoded(self._encode(arrays), rows, ())
-        except ValueError:
-            return self._encode_singly(arrays, rows)
+        return self._encode_or_halve(arrays, rows)
 
     def _encode(self, arrays: list[pa.Array]) -> list[bytes]:
         """Return the rows as bytes; raises ValueError, of which Arrow's is one, when a value does not fit."""
         typed = [_typed(array, field.type) for array, field in zip(arrays, self._schema, strict=True)]
         return self._encoder.encode(pa.RecordBatch.from_arrays(typed, schema=self._schema))
+
+    def _encode_in_halves(self, arrays: list[pa.Array], rows: list[int]) -> Encoded:
+        """Find the rows that the schema cannot hold without looking at each of the others."""
+        if len(rows) <= FEW:
+            return self._encode_singly(arrays, rows)
+        middle = len(rows) // 2
+        halves = [
+            self._encode_or_halve([array.slice(0, middle) for array in arrays], rows[:middle]),
+            self._encode_or_halve([array.slice(middle) for array in arrays], rows[middle:]),
+        ]
+        return Encoded(
+            [value for half in halves for value in half.values],
+            [row for half in halves for row in half.rows],
+            tuple(reject for half in halves for reject in half.rejects),
+        )
+
+    def _encode_or_halve(self, arrays: list[pa.Array], rows: list[int]) -> Encoded:
+        try:
+            return Encoded(self._encode(arrays), rows, ())
+        except ValueError:
+            return self._encode_in_halves(arrays, rows)
 
     def _encode_singly(self, arrays: list[pa.Array], rows: list[int]) -> Encoded:
         """Find the rows that the schema cannot hold; their batch-mates are encoded."""

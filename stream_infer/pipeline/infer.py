@@ -1,8 +1,8 @@
 """Infer: decoded columns to scores, on the device, by one version of the model."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +19,8 @@ from stream_infer.records import Records
 
 log = logging.getLogger(__name__)
 
+Calling = Callable[[], AbstractContextManager[None]]
+"""Marks a block as a call of the model, so that one that never ends is noticed."""
 NON_FINITE: Final = "the model's scores hold NaN or infinity: expected finite numbers"
 
 
@@ -46,7 +48,8 @@ class Inferred:
 
     `scored` is None before the scores are there, and where no row has any. `given` counts the rows that the model was
     called with, `failed` and `non_finite` those of them that it failed on and that it scored with NaN or infinity;
-    `refused` are those of them that are in `rejects` for it. `padding` counts the rows that filled calls up.
+    `refused` are those of them that are in `rejects` for it, `refused_last` those in calls behind the last one that
+    scored any. `padding` counts the rows that filled calls up.
     """
 
     records: Records
@@ -61,6 +64,7 @@ class Inferred:
     failed: int = 0
     non_finite: int = 0
     refused: int = 0
+    refused_last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,8 @@ class Launched:
         return all(call.pending is None or call.pending.done() for call in self.calls)
 
 
-def launch(decoded: Decoded, served: Served, *, batch_size: int, began_s: float = 0.0) -> Launched:
-    """Start the model calls for the rows that fit its inputs, with up to `batch_size` rows each."""
+def launch(decoded: Decoded, served: Served, *, batch_size: int, calling: Calling, began_s: float = 0.0) -> Launched:
+    """Start the model calls for the rows that fit its inputs, up to `batch_size` rows in each, each in a `calling`."""
     version = served.version
     prepared = version.prepare_batches(decoded.columns, batch_size=batch_size)
     fitting = len(prepared.rows) == decoded.columns.num_rows
@@ -101,13 +105,15 @@ def launch(decoded: Decoded, served: Served, *, batch_size: int, began_s: float 
         given=len(prepared.rows),
         padding=sum(one.padded_rows - len(one.rows) for one in prepared.batches),
     )
-    return Launched(batch, tuple(_calls(prepared, version)), began_s)
+    return Launched(batch, tuple(_calls(prepared, version, calling)), began_s)
 
 
-def _calls(prepared: PreparedBatches, version: LoadedVersion) -> Iterator[ModelCall]:
+def _calls(prepared: PreparedBatches, version: LoadedVersion, calling: Calling) -> Iterator[ModelCall]:
     start = 0
     for one in prepared.batches:
-        yield ModelCall(start, start + len(one.rows), _start(one, version))
+        with calling():
+            pending = _start(one, version)
+        yield ModelCall(start, start + len(one.rows), pending)
         start += len(one.rows)
 
 
@@ -125,7 +131,18 @@ def collect(launched: Launched, *, non_finite: str | None) -> Inferred:
     `non_finite` is dead_letter, pass, or None for null. Raises `ModelBroken` when the model fails on zeros too, and
     `DeviceLost` when the device is past helping.
     """
-    inferred = _with_scores(launched)
+    inferred = _finite(_with_scores(launched), non_finite=non_finite)
+    return replace(inferred, refused_last=_refused_last(inferred, launched)) if inferred.refused else inferred
+
+
+def _refused_last(inferred: Inferred, launched: Launched) -> int:
+    scored = np.isin(launched.batch.rows, inferred.rows)
+    last = max((call.stop for call in launched.calls if scored[call.start : call.stop].any()), default=0)
+    return len(scored) - last
+
+
+def _finite(inferred: Inferred, *, non_finite: str | None) -> Inferred:
+    """Apply the policy for scores that are NaN or infinite."""
     scored = inferred.scored
     if scored is None or np.isfinite(scored.scores).all():
         return inferred

@@ -61,7 +61,10 @@ class Outlet:
         answered = self._answers.encode(inferred)
         if inferred.served.variant is Variant.STABLE:
             # A canary has limits of its own.
-            self._limit.note_model(scored=inferred.given - inferred.refused, failed=inferred.refused)
+            scored = inferred.given - inferred.refused
+            self._limit.note_model(scored=scored, failed=inferred.refused)
+            if scored:
+                self._limit.note_model(scored=0, failed=inferred.refused_last)
         if not self._held:
             self._since_s = self._clock.monotonic_s()
         self._held.append(answered)

@@ -122,6 +122,7 @@ class BatchPath:
         """Deal for something else; `returned` are batches to be scored again."""
         self._decoder = self._steps.decoder_for(serving.versions)
         self._slot.swap(serving)
+        self._stretch.forget()
         self.take_back(returned)
 
     def take_back(self, returned: Sequence[Records] = ()) -> None:
@@ -195,9 +196,10 @@ class BatchPath:
         self._held.relax()
         self._live_rows = min(len(records), dealt.batch_size)
         self._steps.commit.expect()
-        with self._metrics.stage("infer"), self.watch.calling():
+        with self._metrics.stage("infer"):
             served = Served(self._slot.serving, dealt.variant)
-            self._in_flight.append(launch(decoded, served, batch_size=dealt.batch_size, began_s=now_s))
+            launched = launch(decoded, served, batch_size=dealt.batch_size, calling=self.watch.calling, began_s=now_s)
+            self._in_flight.append(launched)
 
     def collect_all(self) -> None:
         """Finish every call under way."""

@@ -27,6 +27,10 @@ class Stretch:
         """Most rows of the next stretch; a single batch may have more."""
         return self._rows
 
+    def forget(self) -> None:
+        """Let the next stretch be one batch: something else serves, and nobody knows how long that takes."""
+        self._rows = 0
+
     def note(self, rows: int, *, took_s: float) -> None:
         """Note how long a stretch of `rows` took from its decoding to its hand-over, in seconds."""
         if took_s <= 0:

@@ -21,14 +21,18 @@ class Absence:
 
     def __init__(self) -> None:
         self._since_s: float | None = None
+        self._last_s = 0.0
 
     def note(self, now_s: float, *, joined: bool, brokers: int, connected: int) -> None:
         """Note whether the group has a member here, how many brokers the client knows, and to how many it has a way.
 
+        To be called every few seconds: a long time between two calls is one in which this process did not run.
+
         `now_s` is monotonic. Raises `Stop` when brokers answer, or none is known, and the group has had no member here
         for `LIMIT_S`.
         """
-        if joined or (brokers and not connected):
+        was_stopped, self._last_s = now_s - self._last_s > LIMIT_S / 2, now_s
+        if joined or (brokers and not connected) or was_stopped:
             self._since_s = None
             return
         self._since_s = now_s if self._since_s is None else self._since_s

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.model import LoadedVersion
+from stream_infer.model.serving import Serving
 from stream_infer.pipeline.batch import Batcher, Trigger
 from stream_infer.pipeline.stretch import MOST_ROWS, QUEUE_SHARE, TARGET_S, Stretch
 from stream_infer.records import Records
@@ -103,3 +104,41 @@ def test_a_record_that_the_model_fails_on_costs_its_own_batch_a_second_look_and_
     drain(ground)
     assert [one["source_offset"] for one in ground.predictions()] == [row for row in range(count) if row not in bad]
     assert len(ground.dead_letters()) == len(bad)
+
+
+def test_a_model_that_answers_in_memory_it_uses_again_is_answered_for_as_it_answered(loaded: LoadedVersion) -> None:
+    shared = torch.empty(SIZE, 2)
+
+    def reusing(*tensors: torch.Tensor) -> torch.Tensor:
+        rows = len(tensors[0])
+        shared[:rows] = loaded.call(*tensors)
+        return shared[:rows]
+
+    ground = Ground(replace(loaded, call=reusing), max_batch_size=SIZE)
+    ground.assign(0)
+    ground.poll([ground.value(row % 3) for row in range(SIZE * (MOST + 1))])
+    drain(ground)
+    assert [one["scores"] for one in ground.predictions()] == [
+        [2.0 * (row % 3), 2.0 * (row % 3) + 1] for row in range(SIZE * (MOST + 1))
+    ]
+
+
+def test_a_model_that_fails_from_the_middle_of_a_stretch_on_stops_before_its_records_are_refused(
+    ground: Ground,
+) -> None:
+    count = SIZE * (MOST + 1)
+    ground.poll([ground.value(1 if row < 2 * SIZE else KNOWN + 5) for row in range(count)])
+    drain(ground)
+    assert ground.scorer.stopped is not None
+    assert ground.dead_letters() == []
+
+
+def test_the_first_stretch_of_another_version_is_one_batch(ground: Ground, loaded: LoadedVersion) -> None:
+    ground.poll([ground.value(1)] * (SIZE * (MOST + 1)))
+    ground.turn(2)
+    ground.poll([ground.value(1)] * (SIZE * 3), offset=SIZE * (MOST + 1))
+    answer = ground.inbox.serve(Serving(1, loaded))
+    before = ground.metrics.totals().batches
+    ground.turn()
+    assert answer.result(0) is None
+    assert ground.metrics.totals().batches == before + 1

@@ -28,10 +28,16 @@ def test_a_client_that_stays_out_of_the_group_though_it_could_be_in_ends_the_wor
 ) -> None:
     absence = Absence()
     absence.note(0.0, joined=True, brokers=3, connected=3)
-    absence.note(10.0, joined=False, brokers=brokers, connected=connected)
-    absence.note(10.0 + LIMIT_S, joined=False, brokers=brokers, connected=connected)
+    for seconds in range(0, int(LIMIT_S) + 1, 5):
+        absence.note(10.0 + seconds, joined=False, brokers=brokers, connected=connected)
     with pytest.raises(Stop, match=r"has not had this worker for 301 s .* start the worker again"):
         absence.note(11.0 + LIMIT_S, joined=False, brokers=brokers, connected=connected)
+
+
+def test_a_process_that_was_stopped_for_long_is_given_time_to_come_back() -> None:
+    absence = Absence()
+    absence.note(10.0, joined=False, brokers=3, connected=3)
+    absence.note(10.0 + 3 * LIMIT_S, joined=False, brokers=3, connected=3)
 
 
 def test_an_outage_is_waited_out_for_ever() -> None:
