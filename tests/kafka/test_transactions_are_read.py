@@ -54,16 +54,14 @@ def test_each_batch_has_the_fate_of_its_transaction(kafka: Cluster, topics: Topi
     write(write_plain, topic, 1)
     sender.begin_transaction()
     write(sender, topic, 2)
+    # Markers are no data. A transaction has ended before its marker is written: where they lie is the broker's affair.
     fates = {
         offset: one.fate
         for one in read_written(kafka.bootstrap_servers, topic)
         for offset in range(one.first, one.last + 1)
     }
-    assert [fates.pop(offset) for offset in (0, 1, 2)] == ["committed"] * 3
-    # After each of the first two transactions comes a marker, which is no data.
-    assert [fates.pop(offset) for offset in (4, 5, 6)] == ["aborted"] * 3
-    assert fates.pop(8) == "in no transaction"
-    assert fates == {9: "open", 10: "open"}
+    in_order = [fates[offset] for offset in sorted(fates)]
+    assert in_order == ["committed"] * 3 + ["aborted"] * 3 + ["in no transaction"] + ["open"] * 2
     sender.abort_transaction(TIMEOUT_S)
 
 
