@@ -29,7 +29,7 @@ from stream_infer.pipeline.encode import PredictionEncoder, key_column
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.limit import Allowed
 from stream_infer.pipeline.path import BatchPath, Limits, Steps
-from stream_infer.pipeline.ports import Intake, OutputProducer, PositionCommitter
+from stream_infer.pipeline.ports import Intake, OutputProducer, PositionCommitter, Tracer
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
 from stream_infer.pipeline.run import Scorer
@@ -45,7 +45,7 @@ MILLISECONDS = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a scorer is tied to: the other threads, the output, the time, the metrics."""
+    """What a scorer is tied to: the other threads, the output, the time, the metrics, and traces where they are on."""
 
     inbox: told.Inbox
     producer: OutputProducer
@@ -53,6 +53,7 @@ class Surroundings:
     intake: Intake
     clock: Clock
     metrics: Metrics
+    tracer: Tracer | None = None
 
 
 def set_threads() -> None:
@@ -146,10 +147,11 @@ def needed_fields(settings: Settings, version: LoadedVersion, reader: AvroSchema
 def _answers(settings: Settings, codec: "Codec", around: Surroundings) -> Answers:
     return Answers(
         codec.prediction_encoder(),
-        predictions=Predictions(settings.topics.output, producer=around.producer),
+        predictions=Predictions(settings.topics.output, producer=around.producer, traced=around.tracer is not None),
         dead_letters=DeadLetters(settings.topics.dead_letter, producer=around.producer),
         clock=around.clock,
         metrics=around.metrics,
+        tracer=around.tracer,
     )
 
 

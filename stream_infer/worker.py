@@ -4,7 +4,7 @@ import gc
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -16,7 +16,7 @@ from stream_infer.gauges import Watched, show
 from stream_infer.loading import VersionLoader
 from stream_infer.metrics import Metrics, Reporter, final_line
 from stream_infer.model import ModelSlot
-from stream_infer.pipeline.calls import CallWatch
+from stream_infer.pipeline.calls import Caller, CallWatch
 from stream_infer.pipeline.compute import ComputeThread
 from stream_infer.pipeline.inbox import Inbox, reply
 from stream_infer.pipeline.run import Scorer
@@ -24,6 +24,7 @@ from stream_infer.rollout.status import WorkerStatus
 from stream_infer.scoring import Surroundings, first_serving, make_scorer, set_threads
 from stream_infer.settings import Settings
 from stream_infer.steering import GateQueue, Steering
+from stream_infer.tracing import open_traces
 from stream_infer.transport.clients import (
     SaslFiles,
     consumer_config,
@@ -56,15 +57,6 @@ class Host:
     is_stopping: Callable[[], bool]
 
 
-class Caller(Protocol):
-    """Something that runs a version's own code, which may never come back."""
-
-    @property
-    def calling_since_s(self) -> float | None:
-        """Monotonic time at which it began, None while none runs."""
-        ...
-
-
 class Worker:
     """The scoring side of an app. `failure` is what ended it, `clean` whether nothing was left undone."""
 
@@ -87,6 +79,7 @@ class Worker:
         self._gates = GateQueue()
         self._steering: Steering | None = None
         self._checked = False
+        self._traces = open_traces(settings, clock=self.clock)
         self._message_limit: int | None = None
         self._feed = self._make_feed()
         self._compute = ComputeThread(inbox=self.inbox, prepare=self._make_scorer, failed=self._fail)
@@ -161,7 +154,7 @@ class Worker:
             return Stuck(f"a version is still being loaded after {loaded_s:.0f} s, {limit}")
         return None
 
-    def _busy_s(self, caller: "Caller | None") -> float:
+    def _busy_s(self, caller: Caller | None) -> float:
         since_s = caller.calling_since_s if caller is not None else None
         return 0.0 if since_s is None else self.clock.monotonic_s() - since_s
 
@@ -256,6 +249,7 @@ class Worker:
                 intake=self.credit,
                 clock=self.clock,
                 metrics=self.metrics,
+                tracer=self._traces,
             ),
         )
         reply(first.answer, None)
@@ -296,4 +290,6 @@ class Worker:
             self._steering.stop(blame=self._blame)
         if self.failure is None and self._compute.is_ready():
             self._compute.join()
+        if self._traces is not None:
+            self._traces.close()
         log.info("%s", final_line(self.metrics))

@@ -1,6 +1,6 @@
 """Answer: everything that leaves the worker because of one scored batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from stream_infer.metrics import Metrics, Said
 from stream_infer.pipeline.encode import Encoded, PredictionEncoder
 from stream_infer.pipeline.infer import Inferred
 from stream_infer.pipeline.limit import Tally
+from stream_infer.pipeline.ports import Tracer
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
 
@@ -40,12 +41,14 @@ class Answers:
         dead_letters: DeadLetters,
         clock: Clock,
         metrics: Metrics,
+        tracer: Tracer | None = None,
     ) -> None:
         self._encoder = encoder
         self._predictions = predictions
         self._dead_letters = dead_letters
         self._clock = clock
         self._metrics = metrics
+        self._tracer = tracer
 
     def encode(self, inferred: Inferred) -> Answered:
         """Make the answers of a batch; those that cannot be written are refused."""
@@ -63,6 +66,8 @@ class Answers:
         self._dead_letters.send(inferred.records, rejects, model_version=inferred.served.version.version)
         self._metrics.dead_lettered(rejects)
         self._metrics.skipped(inferred.skipped)
+        if self._tracer is not None:
+            self._tracer.sent(inferred.records, _about(inferred, refused=len(rejects)))
 
     def _predict(self, answered: Answered) -> list[Reject]:
         """Send the predictions of a batch; return what is too large to send."""
@@ -77,6 +82,18 @@ class Answers:
         stamps = stamps if len(rows) == len(stamps) else stamps[rows]
         self._metrics.answered(_said(inferred, rows), timestamps_ms=stamps)
         return unsent
+
+
+def _about(inferred: Inferred, *, refused: int) -> Mapping[str, str | int]:
+    """Return what a trace says of a batch besides its records."""
+    served = inferred.served
+    return {
+        "stream_infer.model.name": served.version.name,
+        "stream_infer.model.version": served.version.version,
+        "stream_infer.revision": served.revision,
+        "stream_infer.variant": served.variant,
+        "stream_infer.dead_letters": refused,
+    }
 
 
 def _said(inferred: Inferred, sent: Sequence[int]) -> Said:

@@ -2,9 +2,19 @@
 
 from collections.abc import Iterator, Sized
 from contextlib import contextmanager
+from typing import Protocol
 
 from stream_infer.clock import Clock
 from stream_infer.metrics import BusyTime
+
+
+class Caller(Protocol):
+    """Something that runs a version's own code, which may never come back."""
+
+    @property
+    def calling_since_s(self) -> float | None:
+        """Monotonic time at which it began, None while none runs."""
+        ...
 
 
 class CallWatch:

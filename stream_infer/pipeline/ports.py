@@ -1,10 +1,10 @@
 """What the pipeline needs from outside, as small protocols: it knows no Kafka client."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream_infer.records import Headers, Positions
+from stream_infer.records import Headers, Positions, Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,14 @@ class OutputProducer(Protocol):
 
     def partition_count(self, topic: str) -> int:
         """Return how many partitions `topic` has."""
+        ...
+
+
+class Tracer(Protocol):
+    """Who is told of batches so that they can be traced. Used by the compute thread alone."""
+
+    def sent(self, records: Records, about: Mapping[str, str | int]) -> None:
+        """Note a batch whose answers are with the producer; `about` says what scored it."""
         ...
 
 

@@ -6,18 +6,21 @@ from stream_infer.errors import Reason, Reject, Stage
 from stream_infer.pipeline.encode import Encoded
 from stream_infer.pipeline.ports import Outgoing, OutputProducer
 from stream_infer.records import Records
+from stream_infer.tracing import carry
 
 
 class Predictions:
     """Sends predictions to one topic.
 
     A key decides the partition, by Java's murmur2; a record without a key goes to the partition number that it came
-    from when both topics have as many partitions, so that its order survives.
+    from when both topics have as many partitions, so that its order survives. Where batches are `traced`, a prediction
+    takes over its record's trace context.
     """
 
-    def __init__(self, topic: str, *, producer: OutputProducer) -> None:
+    def __init__(self, topic: str, *, producer: OutputProducer, traced: bool = False) -> None:
         self._topic = topic
         self._producer = producer
+        self._traced = traced
 
     def send(self, records: Records, encoded: Encoded) -> list[Reject]:
         """Send one batch; return the rows whose prediction is too large to send."""
@@ -27,7 +30,8 @@ class Predictions:
         keys = records.keys if whole else [records.keys[row] for row in encoded.rows]
         stamps = records.timestamps_ms if whole else [records.timestamps_ms[row] for row in encoded.rows]
         partitions = self._partitions(records, keys, encoded.rows) if None in keys else None
-        outgoing = Outgoing(self._topic, keys, encoded.values, stamps, partitions)
+        headers = carry(records.headers, encoded.rows) if self._traced and records.headers else None
+        outgoing = Outgoing(self._topic, keys, encoded.values, stamps, partitions, headers)
         return [
             Reject(encoded.rows[one.row], Stage.PRODUCE, Reason.TOO_LARGE, one.message)
             for one in self._producer.send(outgoing)

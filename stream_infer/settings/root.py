@@ -17,13 +17,25 @@ from stream_infer.settings.sections import (
     SchemaRegistry,
     Schemas,
     Topics,
+    Tracing,
     Web,
 )
 from stream_infer.settings.types import COMPUTED, ComputedText, Section, matching
 
 EXACTLY_ONCE: Final = "exactly_once_v2"
 
-_SECTIONS: Final = ("kafka", "schema_registry", "topics", "schemas", "batching", "model", "delivery", "web", "log")
+_SECTIONS: Final = (
+    "kafka",
+    "schema_registry",
+    "topics",
+    "schemas",
+    "batching",
+    "model",
+    "delivery",
+    "web",
+    "tracing",
+    "log",
+)
 
 # 200 leaves room for the endings of the default topics below Kafka's limit of 249.
 ApplicationId = Annotated[
@@ -46,6 +58,7 @@ class Settings(Section):
     model: Model = Field(default_factory=Model)
     delivery: Delivery = Field(default_factory=Delivery)
     web: Web = Field(default_factory=Web)
+    tracing: Tracing = Field(default_factory=Tracing)
     log: Log = Field(default_factory=Log)
 
     @model_validator(mode="before")

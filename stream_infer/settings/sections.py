@@ -216,6 +216,13 @@ class Web(Section):
     """Seconds that reading a request, and then scoring it, may take each."""
 
 
+class Tracing(Section):
+    """Traces of batches, with OpenTelemetry."""
+
+    enabled: bool = False
+    """Whether batches are traced and predictions carry trace context on; OTEL_* environment variables say where to."""
+
+
 class Log(Section):
     """What is logged, and how."""
 

@@ -2,7 +2,7 @@ import pytest
 
 from tests.house.source import Module, modules
 
-VALUES = {"errors", "records", "clock", "settings", "metrics", "logs"}
+VALUES = {"errors", "records", "clock", "settings", "metrics", "tracing", "logs"}
 LAYERS = [
     VALUES,
     {"avro", "model"},
@@ -24,6 +24,7 @@ HOMES = {
     "faust": ("transport/", "web/", "app.py", "cli/worker.py"),
     "mode": ("transport/", "web/", "app.py", "cli/worker.py"),
     "confluent_kafka": ("transport/", "demo/", "cli/"),
+    "opentelemetry": ("tracing/spans.py",),
     "time": ("clock.py",),
 }
 LAYERED = [module for module in modules() if module.part not in {"__init__", "testing"}]

@@ -23,6 +23,7 @@ from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.limit import Allowed
 from stream_infer.pipeline.origin import origin_headers
 from stream_infer.pipeline.path import BatchPath, Limits, Steps
+from stream_infer.pipeline.ports import Tracer
 from stream_infer.pipeline.produce import Predictions
 from stream_infer.pipeline.reject import DeadLetters
 from stream_infer.pipeline.run import Scorer
@@ -133,6 +134,7 @@ class Ground:
         max_concurrent_batches: int = 2,
         exactly_once: bool = False,
         refusals: Allowed = ALLOWED,
+        tracer: Tracer | None = None,
     ) -> None:
         settings = load_settings(None, ["topics.input=events", "batching.max_queue_delay_ms=5"], {})
         self.clock = HandClock(now_s=100.0)
@@ -156,10 +158,11 @@ class Ground:
             slot=self.slot,
             answers=Answers(
                 codec.prediction_encoder(),
-                predictions=Predictions("predictions", producer=self.producer),
+                predictions=Predictions("predictions", producer=self.producer, traced=tracer is not None),
                 dead_letters=DeadLetters(settings.topics.dead_letter, producer=self.producer),
                 clock=self.clock,
                 metrics=metrics,
+                tracer=tracer,
             ),
             commit=self._commit(metrics) if exactly_once else self._plain_commit(metrics),
         )
@@ -216,6 +219,7 @@ class Ground:
         offset: int = 0,
         epoch: int = 1,
         keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
     ) -> Records:
         """Tell the scorer of one poll of one partition; without `keys` each record has a key of its own."""
         count = len(values)
@@ -225,7 +229,7 @@ class Ground:
             timestamps_ms=[1_000 + offset + row for row in range(count)],
             keys=list(keys) if keys else [b"key-%d" % (offset + row) for row in range(count)],
             values=list(values),
-            headers=None,
+            headers=list(headers) if headers else None,
             arrived_s=self.clock.now_s,
         )
         self.inbox.put(told.Arrived(self._sequence, records))
