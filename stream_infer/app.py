@@ -53,8 +53,7 @@ def mount(app: faust.App, settings: Settings) -> Worker:
 
     _add_timers(app, worker)
     _leave_on_second_signal(app)
-    atexit.register(_leave_if_stuck, worker)
-    atexit.register(say_everything_left_out)
+    atexit.register(_end, worker)
     add_pages(app, worker)
     add_document(app, worker)
     if settings.web.predict:
@@ -82,18 +81,19 @@ def _leave_on_second_signal(app: faust.App) -> None:
 
 def _leave() -> None:
     """End the process where it stands: as after a crash, what was not committed is scored again."""
+    say_everything_left_out()
     log.critical("told to stop again: leaving at once, what was not committed is scored again")
     _exit()
 
 
-def _leave_if_stuck(worker: Worker) -> None:
-    """End the process before Python takes its threads down: one that is still inside a model's code would abort it."""
+def _end(worker: Worker) -> None:
+    """Say what is left to be said; a thread that is still inside a model's code would abort Python's own end."""
+    say_everything_left_out()
     if isinstance(worker.failure, Stuck):
         _exit()
 
 
 def _exit() -> None:
-    say_everything_left_out()
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -16,7 +16,6 @@ FAUST_CRASH: Final = "We experienced a crash!"
 WIRE_LOGGERS: Final = (
     "adlfs",
     "aiobotocore",
-    "aiohttp",
     "azure",
     "boto3",
     "botocore",

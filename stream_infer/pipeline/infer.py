@@ -23,7 +23,6 @@ repeated = Repeated(logging.getLogger(__name__))
 
 Calling = Callable[[], AbstractContextManager[None]]
 """Marks a block as a call of the model, so that one that never ends is noticed."""
-FAILED: Final = "a call of the model failed: %s"
 NON_FINITE: Final = "the model's scores hold NaN or infinity: expected finite numbers"
 
 
@@ -138,7 +137,7 @@ def _start(prepared: Prepared, batch: Inferred) -> Pending | None:
     try:
         return batch.served.version.launch(prepared)
     except InferenceFailed as error:
-        repeated.warning(FAILED, error, extra=batch.fields)
+        repeated.warning("%s", error, extra=batch.fields)
         return None
 
 
@@ -196,7 +195,7 @@ def _isolated(call: ModelCall, batch: Inferred) -> Isolated:
         if call.pending is not None:
             return Isolated(np.arange(call.start, call.stop), call.pending.result(), ())
     except InferenceFailed as error:
-        repeated.warning(FAILED, error, extra=batch.fields)
+        repeated.warning("%s", error, extra=batch.fields)
     columns = batch.columns.slice(call.start, call.stop - call.start)
     return isolate(columns, batch.served.version, about=batch.fields).behind(call.start)
 

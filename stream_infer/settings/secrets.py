@@ -50,8 +50,8 @@ def known_secrets(settings: "Settings", environ: Mapping[str, str]) -> Iterator[
     for name, path in (*kafka.property_files.items(), *registry.property_files.items()):
         if is_secret(name):
             yield from _lines_of(path)
-    for url in filter(None, (registry.url, settings.model.repository, kafka.bootstrap_servers)):
-        yield from (unquote(found["password"]) for found in _IN_URL.finditer(url))
+    for text in (registry.url or "", settings.model.repository, *environ.values()):
+        yield from (unquote(found["password"]) for found in _IN_URL.finditer(text))
 
 
 def _lines_of(path: Path) -> Iterator[str]:
