@@ -1,7 +1,6 @@
 """What the log says of batches: which one it was, and never more the more records there are."""
 
 import logging
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +55,8 @@ def test_a_model_that_fails_on_every_batch_is_a_line_however_many_there_are(
     for number in range(batches):
         ground.poll([ground.value(KNOWN + number)] * 8, offset=8 * number)
         ground.turn(2)
-    ground.turn(3)
+    ground.inbox.drain()
+    ground.turn()
     assert len(ground.dead_letters()) == 8 * batches
     assert len(about(caplog, "failed on a batch")) == 1
 
@@ -79,15 +79,7 @@ def test_a_limit_that_is_met_again_and_again_is_a_line(model: Path, caplog: pyte
         ground.poll([b"nonsense", ground.value(1)], offset=2 * number)
         ground.turn(20, after_s=0.5)
     assert len(ground.dead_letters()) == 20
-    assert (
-        Counter(one.getMessage()[:20] for one in caplog.records if "held back" in one.getMessage())
-        == {
-            "answers are held bac": 1,
-            "answers of 1 records": 1,
-            "answers of 2 records": 1,
-        }
-        or len(about(caplog, "held back")) == 2
-    )
+    assert len(about(caplog, "held back")) == 2, "one that says so, and one that it is over"
 
 
 def test_a_stop_says_which_batch_gave_the_reason(

@@ -31,7 +31,7 @@ def test_a_version_s_whole_way_carries_its_revision_and_its_name(
         ("version 2 is LOADING", 1, "2"),
         ("version 2 is WARMING", 1, "2"),
         ("version 2 is READY", 1, "2"),
-        ("revision 1 serves: stable 2", 1, "2"),
+        ("revision 1 serves: version 2", 1, "2"),
     ]
 
 
