@@ -131,6 +131,10 @@ class Repeated:
     ) -> None:
         if not self._logger.isEnabledFor(level):
             return
+        if level <= logging.DEBUG:
+            # Whoever asks for these wants all of them.
+            self._logger.log(level, text, *values, extra=dict(extra), stacklevel=CALLER)
+            return
         whole = text % values if values else text
         kind = (self._logger.name, level, DIGITS.sub("", whole) if self._by_text else text, each)
         left_out = self._repeats.take(kind, Line(self._logger, level, whole, extra), self._clock.monotonic_s())

@@ -22,7 +22,8 @@ _SECRET: Final = re.compile(
 _PUBLIC: Final = re.compile(r"(\.location|\.url|\.uri|\.method|\.algorithm|\.file)$")
 _PLACE: Final = re.compile(r"(^STREAM_INFER_.*|_FILE|_PATH|_CREDENTIALS)$")
 """Environment variables that name a file, or that the settings were read from."""
-_IN_URL: Final = re.compile(r"(?<=://)(?P<user>[^/@:\s]*):(?P<password>[^/@\s]*)(?=@)")
+_IN_URL: Final = re.compile(r"(?<=://)[^/\s]+(?=@)")
+"""Who asks, and by which password: up to the last @ before the path."""
 
 
 def is_secret(name: str) -> bool:
@@ -32,8 +33,8 @@ def is_secret(name: str) -> bool:
 
 
 def without_password(text: str) -> str:
-    """Return text in which the password of every URL is hidden."""
-    return _IN_URL.sub(rf"\g<user>:{HIDDEN}", text)
+    """Return text in which every URL hides whom it is asked for and by which password."""
+    return _IN_URL.sub(HIDDEN, text)
 
 
 def known_secrets(settings: "Settings", environ: Mapping[str, str]) -> Iterator[str]:
@@ -51,7 +52,9 @@ def known_secrets(settings: "Settings", environ: Mapping[str, str]) -> Iterator[
         if is_secret(name):
             yield from _lines_of(path)
     for text in (registry.url or "", settings.model.repository, *environ.values()):
-        yield from (unquote(found["password"]) for found in _IN_URL.finditer(text))
+        for found in _IN_URL.findall(text):
+            user, _, password = found.partition(":")
+            yield unquote(password or user)
 
 
 def _lines_of(path: Path) -> Iterator[str]:

@@ -99,6 +99,14 @@ def test_words_of_others_are_of_a_kind_when_they_differ_in_digits_only() -> None
     assert [text for text, _ in said.told()] == ["FAIL [w-1] connect 0 failed", "FAIL [w-1] another thing"]
 
 
+def test_lines_for_finding_a_fault_are_all_written() -> None:
+    said = Said(by_text=True)
+    said.logger.setLevel(logging.DEBUG)
+    for _ in range(5):
+        said.often.log(logging.DEBUG, "%s [%s] %s", "SEND", "w-1", "a request")
+    assert len(said.told()) == 5
+
+
 def test_a_line_keeps_its_fields_and_its_caller() -> None:
     said = Said()
     said.often.warning("odd", extra={"batch": 1})
