@@ -8,7 +8,7 @@ The folder reads as the path of the data; imports point from the end of this lis
     settings/     the options: where they are read, what they may be
     metrics/      every metric, declared once
     tracing/      trace context in headers, spans of batches
-    logs          one JSON object a line, or a line for a person
+    logs/         one JSON object a line, or a line for a person; what repeats is counted
 
     avro/         bytes to columns and back: framing, schemas, a fast decoder and the reference
     model/        one model version's life: manifest, repository, load, run

@@ -14,7 +14,7 @@ import faust
 import mode
 
 from stream_infer.errors import Stop, Stuck, WrongUse
-from stream_infer.logs import logging_config
+from stream_infer.logs import logging_of, say_everything_left_out, say_left_out
 from stream_infer.settings import Settings, load_settings
 from stream_infer.transport.link import attach
 from stream_infer.web import add_document, add_pages, add_predictions
@@ -53,7 +53,7 @@ def mount(app: faust.App, settings: Settings) -> Worker:
 
     _add_timers(app, worker)
     _leave_on_second_signal(app)
-    atexit.register(_leave_if_stuck, worker)
+    atexit.register(_end, worker)
     add_pages(app, worker)
     add_document(app, worker)
     if settings.web.predict:
@@ -81,12 +81,14 @@ def _leave_on_second_signal(app: faust.App) -> None:
 
 def _leave() -> None:
     """End the process where it stands: as after a crash, what was not committed is scored again."""
+    say_everything_left_out()
     log.critical("told to stop again: leaving at once, what was not committed is scored again")
     _exit()
 
 
-def _leave_if_stuck(worker: Worker) -> None:
-    """End the process before Python takes its threads down: one that is still inside a model's code would abort it."""
+def _end(worker: Worker) -> None:
+    """Say what is left to be said; a thread that is still inside a model's code would abort Python's own end."""
+    say_everything_left_out()
     if isinstance(worker.failure, Stuck):
         _exit()
 
@@ -104,9 +106,10 @@ def _add_timers(app: faust.App, worker: Worker) -> None:
         worker.reporter.report()
 
     async def watch() -> None:
-        """Look whether the model still answers, and how everything stands."""
+        """Look whether the model still answers, how everything stands, and what is to be said of it yet."""
         worker.end_if_stuck()
         worker.look()
+        say_left_out()
 
     app.timer(interval=REPORT_S)(report)
     app.timer(interval=WATCH_S)(watch)
@@ -131,7 +134,7 @@ def create_app(settings: Settings) -> faust.App:
         topic_disable_leader=True,
         worker_redirect_stdouts=False,
         autodiscover=False,
-        logging_config=logging_config(level=settings.log.level, form=settings.log.format),
+        logging_config=logging_of(settings),
     )
     mount(app, settings)
     # Faust makes its folder in the working folder otherwise; the last thing registered is the first one done.

@@ -12,6 +12,7 @@ from typing import Final
 from stream_infer.avro import AvroSchema
 from stream_infer.clock import Clock
 from stream_infer.errors import Retry, Stop, StreamInferError
+from stream_infer.logs import Repeated
 from stream_infer.model import LoadedVersion, VersionDirectory, load_version, open_device
 from stream_infer.model.attempts import Attempt, Attempts
 from stream_infer.model.fetch import Origin, fetch_version
@@ -26,6 +27,7 @@ from stream_infer.settings import Settings
 from stream_infer.verifying import Verifier, meaning_of
 
 log = logging.getLogger(__name__)
+repeated = Repeated(log)
 
 MOST_CRASHES: Final = 2
 FORGIVEN_S: Final = 1800.0
@@ -42,6 +44,11 @@ class _Order:
     job: LoadJob
     tell: Callable[[LoadEvent], None]
     cancelled: threading.Event
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """What a line of the log says of it."""
+        return {"revision": self.job.revision, "version": self.job.ref.version}
 
 
 class VersionLoader:
@@ -102,7 +109,7 @@ class VersionLoader:
             except StreamInferError as reason:
                 order.tell(LoadFailed(order.job, str(reason), may_pass=isinstance(reason, Retry)))
             except BaseException as error:  # a version's code may raise anything, and the next one is to be loaded too
-                log.exception("version %s cannot be loaded", order.job.ref.version)
+                log.exception("version %s cannot be loaded", order.job.ref.version, extra=order.fields)
                 order.tell(LoadFailed(order.job, f"{type(error).__name__}: {error}"))
 
     def _load(self, order: _Order) -> Loaded:
@@ -137,7 +144,8 @@ class VersionLoader:
             except Retry as reason:
                 if order.cancelled.is_set() or self._clock.monotonic_s() + pause_s > deadline_s:
                     raise
-                log.warning("version %s is tried again in %.1f s: %s", order.job.ref.version, pause_s, reason)
+                text, version = "version %s is tried again in %.1f s: %s", order.job.ref.version
+                repeated.warning(text, version, pause_s, reason, each=version, extra=order.fields)
             order.cancelled.wait(pause_s)
             pause_s = min(2 * pause_s, RETRY_LAST_S)
 

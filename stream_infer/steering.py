@@ -12,6 +12,7 @@ from typing import Final
 from stream_infer.clock import Clock
 from stream_infer.errors import Retry
 from stream_infer.loading import VersionLoader
+from stream_infer.logs import Repeated
 from stream_infer.metrics import Metrics
 from stream_infer.model import find_version, return_memory
 from stream_infer.model.serving import Serving
@@ -24,7 +25,7 @@ from stream_infer.settings import Settings
 from stream_infer.transport.control import ControlReader
 from stream_infer.transport.status import StatusWriter
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 TURN_S: Final = 0.05
 ASK_AGAIN_S: Final = 2.0
@@ -160,7 +161,7 @@ class Steering:
         try:
             self._follower.turn()
         except Retry as reason:
-            log.warning("nothing is decided for now: %s", reason)
+            repeated.warning("nothing is decided for now: %s", reason)
             self._stop.wait(ASK_AGAIN_S)
         self._count()
         self._report(writer)
@@ -171,7 +172,7 @@ class Steering:
                 position=reader.position, end_offset=reader.end_offset, in_step=self._follower.is_in_step()
             )
         except Retry as reason:
-            log.warning("partitions that were just assigned wait: %s", reason)
+            repeated.warning("partitions that were just assigned wait: %s", reason)
 
     def _count(self) -> None:
         """Count what the follower did since this was called last."""
@@ -191,7 +192,7 @@ class Steering:
         try:
             return reader.end_offset()
         except Retry as reason:
-            log.warning("the control topic cannot be read yet: %s", reason)
+            repeated.warning("the control topic cannot be read yet: %s", reason)
             return None
 
     def _report(self, writer: StatusWriter) -> None:

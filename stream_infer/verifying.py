@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from stream_infer.avro import AvroSchema
 from stream_infer.errors import Retry, Stop
+from stream_infer.logs import Repeated
 from stream_infer.model import Facts, LoadedVersion, Manifest, VersionDirectory
 from stream_infer.model.fetch import Origin, pin_version
 from stream_infer.model.trial import TrialSettings, known_facts, try_version
@@ -12,7 +13,7 @@ from stream_infer.rollout.contract import Meaning, check_inputs, check_outputs
 from stream_infer.rollout.record import VersionRef
 from stream_infer.settings import Settings
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 
 class Verifier:
@@ -84,7 +85,8 @@ class Verifier:
         try:
             pinned = pin_version(model.name, ref.version, origin=origin)
         except (Stop, Retry) as reason:
-            log.warning("version %s, which answered before, is compared with nothing: %s", ref.version, reason)
+            text, fields = "version %s, which answered before, is compared with nothing: %s", {"version": ref.version}
+            repeated.warning(text, ref.version, reason, each=ref, extra=fields)
             return None
         known = known_facts(self._trial).find(pinned.sha256)
         return Meaning(ref.version, pinned.manifest.outputs, known.width if known else None)

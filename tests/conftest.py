@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from stream_infer.logs import say_everything_left_out
 from stream_infer.testing.kafka import Cluster, NoKafka, Topics, kafka_cluster
 
 KAFKA_FIXTURES = frozenset({"kafka", "private_kafka", "stoppable_kafka", "topics"})
@@ -70,6 +71,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     skipped = [report for report in reporter.stats.get("skipped", []) if "broker" in report.keywords]
     if skipped and NO_KAFKA in config.stash:
         reporter.write_line(f"Skipped {len(skipped)} tests marked broker: {config.stash[NO_KAFKA]}")
+
+
+@pytest.fixture(autouse=True)
+def _said_anew() -> Iterator[None]:
+    """Let each test hear what repeats as if nothing had been said before."""
+    yield
+    say_everything_left_out()
 
 
 @pytest.fixture(scope="session")

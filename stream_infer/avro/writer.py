@@ -15,8 +15,9 @@ from stream_infer.avro.refusal import Incompatible
 from stream_infer.avro.rows import Part, Refused, RowDecoder
 from stream_infer.avro.schemas import AvroSchema
 from stream_infer.avro.tree import Record
+from stream_infer.logs import Repeated
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 SMALL: Final = 8
 """A stretch this short is decoded row by row rather than halved once more."""
@@ -105,9 +106,11 @@ class WriterDecoder:
 
 def _trusted(writer: AvroSchema, fast: ColumnDecoder | None, rows: RowDecoder) -> ColumnDecoder | None:
     if fast is None:
-        log.info("writer schema %s is decoded record by record: it has types that columns cannot take", writer.name)
+        text = "writer schema %s is decoded record by record: it has types that columns cannot take"
+        repeated.info(text, writer.name, each=writer.name)
         return None
     if not agree(writer.tree, fast=fast, reference=rows):
-        log.warning("writer schema %s is decoded record by record: the fast decoder answers otherwise", writer.name)
+        text = "writer schema %s is decoded record by record: the fast decoder answers otherwise"
+        repeated.warning(text, writer.name, each=writer.name)
         return None
     return fast

@@ -11,7 +11,7 @@ from stream_infer.clock import SystemClock
 from stream_infer.demo.run import Demo, Wishes
 from stream_infer.demo.view import summary, view_for
 from stream_infer.errors import Stop
-from stream_infer.logs import logging_config
+from stream_infer.logs import logging_of
 from stream_infer.settings import Loaded
 
 SECONDS: Final = 20.0
@@ -58,4 +58,4 @@ def _log_quietly(loaded: Loaded) -> None:
     """Log errors alone, unless somebody chose a level: what is worth saying is said on standard output."""
     log = loaded.settings.log
     level = "error" if loaded.origin_of("log.level") == "default" else log.level
-    logging.config.dictConfig(logging_config(level=level, form=log.format))
+    logging.config.dictConfig(logging_of(loaded.settings, level=level))

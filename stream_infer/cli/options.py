@@ -12,7 +12,7 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec
 import typer
 
 from stream_infer.cli.invocation import Invocation
-from stream_infer.logs import logging_config
+from stream_infer.logs import logging_of
 from stream_infer.settings import Loaded, Settings, load_with_origins
 
 P = ParamSpec("P")
@@ -71,7 +71,7 @@ class CommonOptions:
     def start(self) -> Settings:
         """Return the settings after logging to standard error was set up by them; raises WrongUse."""
         settings = self.load().settings
-        logging.config.dictConfig(logging_config(level=settings.log.level, form=settings.log.format))
+        logging.config.dictConfig(logging_of(settings))
         return settings
 
 

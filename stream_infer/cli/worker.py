@@ -6,7 +6,7 @@ import typer
 from stream_infer.app import create_app, worker_of
 from stream_infer.cli.options import CommonOptions, with_common_options
 from stream_infer.errors import StreamInferError
-from stream_infer.logs import logging_config
+from stream_infer.logs import logging_of
 from stream_infer.web import check_port
 
 
@@ -18,8 +18,8 @@ def worker(common: CommonOptions) -> None:
     scoring = worker_of(app)
     if settings.web.enabled:
         check_port(settings.web.host, settings.web.port)
-    config = logging_config(level=settings.log.level, form=settings.log.format)
-    runner = faust.Worker(app, loglevel=settings.log.level.upper(), logging_config=config, redirect_stdouts=False)
+    level, config = settings.log.level.upper(), logging_of(settings)
+    runner = faust.Worker(app, loglevel=level, logging_config=config, redirect_stdouts=False)
     runner.spinner = None
     try:
         runner.execute_from_commandline()

@@ -150,7 +150,8 @@ def _bring(task: _Task, partial: Partial) -> Path:
         last = None if task.origin.digest else task.kept(task.store.remembered(str(task.place)))
         if last is None:
             raise
-        log.warning("version %s of model %s comes from the cache: %s", task.version, task.name, reason)
+        fields = {"version": task.version}
+        log.warning("version %s of model %s comes from the cache: %s", task.version, task.name, reason, extra=fields)
         return last
     kept = task.kept(read.digest)
     if kept is None:

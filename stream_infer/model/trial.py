@@ -106,7 +106,8 @@ class _Trial:
             raise Stop(f"{self._what} cannot be tried: no process can be started: {error.strerror}") from error
         step_back(child.pid)
         ended = child.wait(lambda: self._look(child, cancelled))
-        log.debug("the trial of %s ended %s:\n%s", self._what, ended, ended.printed[-TAIL_CHARACTERS:])
+        fields = {"version": self._found.version}
+        log.debug("the trial of %s ended %s:\n%s", self._what, ended, ended.printed[-TAIL_CHARACTERS:], extra=fields)
         return self._answer(child, ended)
 
     def _request(self) -> Request:

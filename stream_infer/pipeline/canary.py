@@ -45,6 +45,7 @@ class CanaryJudge:
         """Let stable alone serve, under the same revision; where the canary has gone already, deal `returned`."""
         serving = self._slot.serving
         if serving.canary is served.version:
-            log.error("canary %s is stopped, stable scores its share: %s", served.version.version, reason)
+            name, fields = served.version.version, served.fields
+            log.error("canary %s is stopped, stable scores its share: %s", name, reason, extra=fields)
             serving = serving.stable_alone()
         self._serve(serving, returned)

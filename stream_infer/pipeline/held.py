@@ -4,10 +4,12 @@ import logging
 from typing import Final
 
 from stream_infer.errors import Retry
+from stream_infer.logs import Repeated
+from stream_infer.pipeline.about import offsets_of
 from stream_infer.pipeline.commit import NEVER
 from stream_infer.pipeline.lanes import NOW, Dealt
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_LAST_S: Final = 5.0
@@ -30,7 +32,8 @@ class Held:
 
     def hold(self, dealt: Dealt, reason: Retry, *, now_s: float) -> None:
         """Keep a batch and its positions; the pause grows until `relax`."""
-        log.warning("%d records wait %.1f s: %s", len(dealt.records), self._pause_s, reason)
+        fields = {"batch": dealt.number, "offsets": offsets_of(dealt.records)}
+        repeated.warning("%d records wait %.1f s: %s", len(dealt.records), self._pause_s, reason, extra=fields)
         self._dealt = dealt
         self._retry_at_s = now_s + self._pause_s
         self._pause_s = min(self._pause_s * 2, RETRY_LAST_S)

@@ -1,7 +1,7 @@
 """Infer: decoded columns to scores, on the device, by one version of the model."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,13 +11,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_infer.errors import Reason, Reject, Stage
+from stream_infer.logs import Repeated
 from stream_infer.model import InferenceFailed, LoadedVersion, Pending, Prepared, PreparedBatches, Scored
 from stream_infer.model.serving import Serving, Variant
+from stream_infer.pipeline.about import offsets_of
 from stream_infer.pipeline.decode import Decoded
 from stream_infer.pipeline.isolate import Isolated, isolate, join
 from stream_infer.records import Records
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 Calling = Callable[[], AbstractContextManager[None]]
 """Marks a block as a call of the model, so that one that never ends is noticed."""
@@ -26,10 +28,14 @@ NON_FINITE: Final = "the model's scores hold NaN or infinity: expected finite nu
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Who scores a batch: one variant of what served when its call began."""
+    """Who scores a batch: one variant of what served when its call began.
+
+    `batch` is the batch's number, None for what did not come from Kafka.
+    """
 
     serving: Serving
     variant: Variant
+    batch: int | None = None
 
     @property
     def version(self) -> LoadedVersion:
@@ -40,6 +46,11 @@ class Served:
     def revision(self) -> int:
         """The revision of the desired state that named it."""
         return self.serving.revision
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What a line of the log says of the batch."""
+        return {"batch": self.batch, "revision": self.revision, "version": self.version.version}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,11 @@ class Inferred:
     non_finite: int = 0
     refused: int = 0
     refused_last: int = 0
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What a line of the log says of the batch."""
+        return {**self.served.fields, "offsets": offsets_of(self.records)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +121,23 @@ def launch(decoded: Decoded, served: Served, *, batch_size: int, calling: Callin
         given=len(prepared.rows),
         padding=sum(one.padded_rows - len(one.rows) for one in prepared.batches),
     )
-    return Launched(batch, tuple(_calls(prepared, version, calling)), began_s)
+    return Launched(batch, tuple(_calls(prepared, batch, calling)), began_s)
 
 
-def _calls(prepared: PreparedBatches, version: LoadedVersion, calling: Calling) -> Iterator[ModelCall]:
+def _calls(prepared: PreparedBatches, batch: Inferred, calling: Calling) -> Iterator[ModelCall]:
     start = 0
     for one in prepared.batches:
         with calling():
-            pending = _start(one, version)
+            pending = _start(one, batch)
         yield ModelCall(start, start + len(one.rows), pending)
         start += len(one.rows)
 
 
-def _start(prepared: Prepared, version: LoadedVersion) -> Pending | None:
+def _start(prepared: Prepared, batch: Inferred) -> Pending | None:
     try:
-        return version.launch(prepared)
+        return batch.served.version.launch(prepared)
     except InferenceFailed as error:
-        log.warning("%s", error)
+        repeated.warning("%s", error, extra=batch.fields)
         return None
 
 
@@ -167,20 +183,21 @@ def _with_scores(launched: Launched) -> Inferred:
         # What failed is told below, where each call is looked at.
         with suppress(InferenceFailed):
             return replace(batch, scored=version.collect(pending))
-    isolated = join([_isolated(call, batch.columns, version) for call in launched.calls])
+    isolated = join([_isolated(call, batch) for call in launched.calls])
     rejects = tuple(reject.at(int(batch.rows[reject.row])) for reject in isolated.rejects)
     batch = replace(batch, failed=len(rejects), refused=len(rejects))
     return _keep(batch, isolated.rows, scored=isolated.scored, rejects=rejects)
 
 
-def _isolated(call: ModelCall, columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
+def _isolated(call: ModelCall, batch: Inferred) -> Isolated:
     """Wait for one call; where it failed, find the records at fault."""
     try:
         if call.pending is not None:
             return Isolated(np.arange(call.start, call.stop), call.pending.result(), ())
     except InferenceFailed as error:
-        log.warning("%s", error)
-    return isolate(columns.slice(call.start, call.stop - call.start), version).behind(call.start)
+        repeated.warning("%s", error, extra=batch.fields)
+    columns = batch.columns.slice(call.start, call.stop - call.start)
+    return isolate(columns, batch.served.version, about=batch.fields).behind(call.start)
 
 
 def _keep(
@@ -202,4 +219,4 @@ def abandon(launched: Launched) -> None:
             if call.pending is not None:
                 call.pending.result()
         except InferenceFailed as error:
-            log.info("%s", error)
+            repeated.info("a call that was given up failed: %s", error, extra=launched.batch.fields)

@@ -1,9 +1,10 @@
 """Isolate: when a model call fails, find the records at fault, so that their batch-mates are answered."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ from stream_infer.errors import Reason, Reject, Stage, Stop
 from stream_infer.model import InferenceFailed, LoadedVersion, OutOfDeviceMemory, Scored
 
 log = logging.getLogger(__name__)
+
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class ModelBroken(Stop):
@@ -41,11 +44,12 @@ def join(parts: Sequence[Isolated]) -> Isolated:
     )
 
 
-def isolate(columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
+def isolate(columns: pa.RecordBatch, version: LoadedVersion, *, about: Mapping[str, object] = NOTHING) -> Isolated:
     """Score a batch that failed whole in halves, and those in halves, down to single records.
 
-    Where memory was too small, later batches of this version are no larger than what fits. Raises `ModelBroken` when no
-    record of the batch can be scored and the model also fails on zeros.
+    Where memory was too small, later batches of this version are no larger than what fits; `about` are the fields that
+    say in the log which batch showed it. Raises `ModelBroken` when no record of the batch can be scored and the model
+    also fails on zeros.
     """
     kept: list[NDArray[np.int64]] = []
     parts: list[Scored] = []
@@ -58,7 +62,8 @@ def isolate(columns: pa.RecordBatch, version: LoadedVersion) -> Isolated:
             kept.append(np.arange(start, stop))
         except InferenceFailed as error:
             if isinstance(error, OutOfDeviceMemory) and version.cap_below(stop - start):
-                log.warning("memory does not hold the batch, at most %d from now on: %s", version.max_batch_size, error)
+                most = version.max_batch_size
+                log.warning("memory does not hold the batch, at most %d from now on: %s", most, error, extra=about)
             if stop - start == 1:
                 rejects.append(Reject(start, Stage.INFER, Reason.MODEL_ERROR, str(error)))
             else:

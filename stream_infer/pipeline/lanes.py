@@ -5,6 +5,7 @@ Without a canary there is one lane and nothing is looked at record by record.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 import numpy as np
@@ -20,12 +21,16 @@ NOW: Final = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """Rows that one variant scores together: one batch, or several full ones of `batch_size`."""
+    """Rows that one variant scores together: one batch, or several full ones of `batch_size`.
+
+    `number` counts what was cut in this process, from 1 on.
+    """
 
     records: Records
     variant: Variant
     trigger: Trigger
     batch_size: int
+    number: int
 
 
 class _Lane:
@@ -68,6 +73,7 @@ class Lanes:
         self._max_batch_size = max_batch_size
         self._max_queue_delay_s = max_queue_delay_s
         self._router = serving.router
+        self._numbers = count(1)
         self._lanes = self._lanes_for(serving)
 
     def __len__(self) -> int:
@@ -100,7 +106,7 @@ class Lanes:
         size = lane.max_batch_size
         most = 1 if self._router is not None else max(1, most_rows // size)
         batch = lane.batcher.next_batch(now_s, max_batch_size=size, most=most, drain=drain)
-        return Dealt(batch.records, lane.variant, batch.trigger, size) if batch else None
+        return Dealt(batch.records, lane.variant, batch.trigger, size, next(self._numbers)) if batch else None
 
     def take_all(self) -> list[Records]:
         """Take out everything that waits."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from stream_infer.clock import Clock
+from stream_infer.logs import Repeated
 from stream_infer.model.serving import Variant
 from stream_infer.pipeline.answer import Answered, Answers
 from stream_infer.pipeline.commit import NEVER
@@ -14,6 +15,7 @@ from stream_infer.pipeline.limit import BUCKETS, Fate, RefusalLimit, Tally
 from stream_infer.records import Records
 
 log = logging.getLogger(__name__)
+repeated = Repeated(log)
 
 SAY_AFTER_S: Final = 1.0
 FULL: Final = 0.5
@@ -81,12 +83,13 @@ class Outlet:
             case Fate.HOLD:
                 self._hold(now_s)
             case Fate.STOP:
-                self.stop(self._limit.describe(self._tally))
+                self.stop(self._limit.describe(self._tally), after=self._held[-1].inferred)
 
-    def stop(self, reason: str) -> None:
-        """Let nothing leave until something else serves."""
+    def stop(self, reason: str, *, after: Inferred) -> None:
+        """Let nothing leave until something else serves; `after` is the batch that gave the reason."""
         self.stopped = reason
-        log.error("nothing is scored until another revision serves or the worker is started again: %s", reason)
+        text = "nothing is scored until another revision serves or the worker is started again: %s"
+        log.error(text, reason, extra=after.fields)
 
     def resume(self) -> None:
         """Forget what was refused: something else serves."""
@@ -105,11 +108,15 @@ class Outlet:
         self._look_s = now_s + self._limit.allowed.window_s / BUCKETS
         if not self._said and now_s >= self._since_s + SAY_AFTER_S:
             self._said = True
-            log.warning("answers are held back, and with them their positions: %s", self._limit.describe(self._tally))
+            why = self._limit.describe(self._tally)
+            repeated.warning(
+                "answers are held back, and with them their positions: %s", why, extra=self._held[-1].inferred.fields
+            )
 
     def _send(self) -> None:
         if self._said:
-            log.info("answers of %d records are held back no longer", self._tally.records)
+            newest = self._held[-1].inferred.fields
+            repeated.info("answers of %d records are held back no longer", self._tally.records, extra=newest)
         self._said = False
         while self._held:
             answered = self._held[0]

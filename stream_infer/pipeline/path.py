@@ -4,7 +4,6 @@ Full batches that wait go together, as a stretch: decoded, encoded and sent as o
 stretch is on the device the next one is decoded. What serves changes between two stretches, and only here.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,8 +29,6 @@ from stream_infer.pipeline.outlet import Outlet
 from stream_infer.pipeline.ports import Intake
 from stream_infer.pipeline.stretch import Stretch
 from stream_infer.records import Partition, Records
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +194,7 @@ class BatchPath:
         self._live_rows = min(len(records), dealt.batch_size)
         self._steps.commit.expect()
         with self._metrics.stage("infer"):
-            served = Served(self._slot.serving, dealt.variant)
+            served = Served(self._slot.serving, dealt.variant, dealt.number)
             launched = launch(decoded, served, batch_size=dealt.batch_size, calling=self.watch.calling, began_s=now_s)
             self._in_flight.append(launched)
 
@@ -237,7 +234,8 @@ class BatchPath:
             if is_canary:
                 self._give_back(launched, str(reason))
             else:
-                self._stop(str(reason), returned=self._recall(launched))
+                self.outlet.stop(str(reason), after=launched.batch)
+                self._stop(returned=self._recall(launched))
             return
         if is_canary and inferred.failed == inferred.given > 1:
             self._give_back(launched, f"no record of a batch of {inferred.given} could be scored")
@@ -254,7 +252,7 @@ class BatchPath:
 
     def _end_if_stopped(self) -> None:
         if self.outlet.stopped:
-            self._stop(self.outlet.stopped, returned=self._recall())
+            self._stop(returned=self._recall())
 
     def _note_sent(self, inferred: Inferred) -> None:
         """Note that the answers of a batch are with the producer."""
@@ -264,10 +262,8 @@ class BatchPath:
             self._metrics.confirm()
         self._steps.commit.note_progress(self._clock.monotonic_s(), call_s=self.watch.take_longest_s())
 
-    def _stop(self, reason: str, *, returned: Sequence[Records]) -> None:
+    def _stop(self, *, returned: Sequence[Records]) -> None:
         """Score nothing until something else serves; what was not answered is scored then."""
-        if not self.outlet.stopped:
-            self.outlet.stop(reason)
         self._limits.intake.close()
         self.take_back(returned)
 

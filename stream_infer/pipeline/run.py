@@ -9,6 +9,7 @@ from typing import Final
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Stop, Undone
+from stream_infer.logs import Repeated
 from stream_infer.pipeline import inbox as told
 from stream_infer.pipeline.commit import NEVER, Commit
 from stream_infer.pipeline.desk import Desk
@@ -17,7 +18,7 @@ from stream_infer.pipeline.path import BatchPath
 from stream_infer.pipeline.standby import Standby
 from stream_infer.records import Assigned, Mark, Partition, Positions
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 START_OVER_S: Final = 0.05
 """Between two looks whether the next transaction can begin."""
@@ -115,7 +116,7 @@ class Scorer:
 
     def _start_over(self, reason: Undone) -> None:
         """Drop everything in hand: all of it is read again from the committed positions."""
-        log.warning("what was scored since the last commit is scored again: %s", reason)
+        repeated.warning("what was scored since the last commit is scored again: %s", reason)
         self._path.drop_all()
         self._ledger.forget(self._ledger.sources())
         self._starts_over = True

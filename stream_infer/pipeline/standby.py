@@ -80,6 +80,7 @@ class Standby:
                 still_used.append(request)
             else:
                 request.version.release()
-                log.info("model %s version %s is released", request.version.name, request.version.version)
+                name, version = request.version.name, request.version.version
+                log.info("model %s version %s is released", name, version, extra={"version": version})
                 told.reply(request.answer, None)
         self._leaving = still_used

@@ -4,7 +4,6 @@ One thread drives it. It never blocks: loads, warm calls and swaps are asked for
 later turn.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -23,11 +22,10 @@ from stream_infer.rollout.plan import Action, Cancel, Choice, Forget, Free, Load
 from stream_infer.rollout.ports import Engine, Loaded, Loader, LoadEvent, LoadFailed, LoadJob, Origins, Stage
 from stream_infer.rollout.record import Canary, Desired, VersionRef
 from stream_infer.rollout.split import Split
-from stream_infer.rollout.table import VersionTable, spoken
+from stream_infer.rollout.spoken import say_counts, say_given_up, say_moved, say_refused, say_serves
+from stream_infer.rollout.table import VersionTable
 from stream_infer.rollout.target import Target
 from stream_infer.rollout.trip import TripGuard
-
-log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 5
 """Refusals that a status shows."""
@@ -85,6 +83,7 @@ class Follower:
             self.folded, verdict = fold(self.folded, entry)
             verdicts.append(verdict)
             self._note(verdict)
+        say_counts(verdicts)
         return verdicts
 
     def turn(self) -> None:
@@ -127,11 +126,9 @@ class Follower:
             self._warming.loaded.settle()
 
     def _note(self, verdict: Verdict) -> None:
-        if verdict.outcome is Outcome.APPLIED:
-            log.info("revision %s counts, at offset %d of the control topic", verdict.revision, verdict.offset)
-        elif verdict.outcome is not Outcome.OTHER:
+        if verdict.outcome not in {Outcome.APPLIED, Outcome.OTHER}:
             sentence = f"offset {verdict.offset}: {verdict.reason}"
-            log.warning("a control record changes nothing, %s", sentence)
+            say_refused(verdict, sentence)
             self.refusals = (*self.refusals, sentence)[-REMEMBERED:]
             self.changes += 1
 
@@ -189,7 +186,7 @@ class Follower:
         self._loader.start(self._job, self._events.put)
 
     def _cancel(self, ref: VersionRef) -> None:
-        log.info("version %s is not wanted any more: its load is given up", ref.version)
+        say_given_up(self.table.row(ref))
         self._loader.cancel()
         if self._warming is not None:
             self._give_up(self._warming.loaded)
@@ -240,7 +237,6 @@ class Follower:
         if self.serving is not None and (self.serving.canary is None or stopped != self._canary_of(self.serving)):
             return  # told while a newer revision took over: its canary is another one
         self.ends["tripped"] += 1
-        log.error("revision %d: the canary is stopped here, %s", tripped.revision, tripped.reason)
         self.tripped = tripped
         self.changes += 1
 
@@ -288,11 +284,10 @@ class Follower:
         self.table.serve(switching.choice, at_s=self._clock.wall_s())
         self.changes += 1
         self.ends["served"] += 1
-        log.info("revision %d serves: %s", switching.choice.revision, spoken(switching.choice))
+        say_serves(switching.choice)
 
     def _move(self, ref: VersionRef, to: State, *, reason: str | None = None) -> None:
         self.table.move(ref, to, at_s=self._clock.wall_s(), reason=reason)
         self.changes += 1
         self.ends["failed"] += to is State.FAILED
-        level = logging.ERROR if to is State.FAILED else logging.INFO
-        log.log(level, "version %s is %s%s", ref.version, to, f": {reason}" if reason else "")
+        say_moved(self.table.row(ref))

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from stream_infer.errors import Stop
+from stream_infer.logs import Repeated
 from stream_infer.rollout.fold import Folded
 from stream_infer.rollout.ports import Origins
 from stream_infer.rollout.record import Desired
 from stream_infer.rollout.table import VersionTable
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 
 class Target:
@@ -48,7 +49,7 @@ class Target:
         try:
             yield self._named_by_settings()
         except Stop as reason:
-            log.warning("no earlier version either: %s", reason)
+            repeated.warning("no earlier version either: %s", reason, extra={"revision": 0})
 
     def _named_by_settings(self) -> Desired:
         if self._baseline is None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from stream_infer.settings.load import Loaded
 from stream_infer.settings.options import Option, all_options
 from stream_infer.settings.root import Settings
-from stream_infer.settings.secrets import HIDDEN, is_secret
+from stream_infer.settings.secrets import HIDDEN, is_secret, without_password
 
 INDENT: Final = "  "
 HIDDEN_TEXT: Final = json.dumps(HIDDEN)
@@ -57,7 +57,7 @@ def _rows(option: Option, loaded: Loaded) -> Iterator[Effective]:
 
 def _row(path: tuple[str, ...], value: object, loaded: Loaded) -> Effective:
     name = ".".join(path)
-    return Effective(path, HIDDEN_TEXT if is_secret(name) else _text(value), loaded.origin_of(name))
+    return Effective(path, HIDDEN_TEXT if is_secret(name) else without_password(_text(value)), loaded.origin_of(name))
 
 
 def _lines(rows: tuple[Effective, ...]) -> Iterator[str]:

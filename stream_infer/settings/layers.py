@@ -9,6 +9,7 @@ from typing import Any, Final
 from stream_infer.errors import WrongUse
 from stream_infer.settings.options import ENV_PREFIX, Option, all_options, find_option, nearest, nearest_option
 from stream_infer.settings.options import Path as OptionPath
+from stream_infer.settings.secrets import HIDDEN, is_secret
 from stream_infer.settings.yaml import Leaf, read_leaves
 
 CONFIG_VARIABLE: Final = ENV_PREFIX + "CONFIG"
@@ -92,7 +93,8 @@ def _from_flag(text: str) -> Given | str:
     name, equals, value = text.partition("=")
     path = tuple(name.strip().split("."))
     if not equals:
-        return f"--set is {text!r}, expected section.name=value"
+        shown = HIDDEN if is_secret(text) else repr(text)
+        return f"--set is {shown}, expected section.name=value"
     found = find_option(path)
     return Given(*found, _from_text(found[0], value), f"--set {name.strip()}") if found else _unknown(path, "--set")
 

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from stream_infer.errors import WrongUse
 from stream_infer.settings.layers import Given, Layer, config_path, read_environment, read_file, read_flags
 from stream_infer.settings.root import Settings
-from stream_infer.settings.secrets import HIDDEN, is_secret
+from stream_infer.settings.secrets import HIDDEN, is_secret, without_password
 from stream_infer.settings.unready import unready
 
 DEFAULT: Final = "default"
@@ -107,7 +107,7 @@ def _expected(message: str) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    return str(value).lower() if isinstance(value, bool) else without_password(repr(value))
 
 
 def _refuse(sentences: Iterable[str]) -> None:

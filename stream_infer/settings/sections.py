@@ -46,13 +46,13 @@ class Kafka(Section):
 
     bootstrap_servers: Text = "localhost:9092"
     """Brokers for the first contact, `host:port`, separated by commas."""
-    properties: KafkaProperties = Field(default_factory=dict)
+    properties: KafkaProperties = Field(default_factory=dict, repr=False)
     """Any librdkafka property, for every client."""
     property_files: KafkaPropertyFiles = Field(default_factory=dict)
     """librdkafka property to the file that holds its value; for secrets."""
-    consumer_properties: KafkaProperties = Field(default_factory=dict)
+    consumer_properties: KafkaProperties = Field(default_factory=dict, repr=False)
     """Any librdkafka property, for consumers alone."""
-    producer_properties: KafkaProperties = Field(default_factory=dict)
+    producer_properties: KafkaProperties = Field(default_factory=dict, repr=False)
     """Any librdkafka property, for producers alone; unless named here compression.type is lz4 and partitioner is
     murmur2_random, Java's."""
     auto_offset_reset: Literal["earliest", "latest", "error"] = "earliest"
@@ -66,7 +66,7 @@ class SchemaRegistry(Section):
 
     url: Text | None = None
     """Address of the registry; null: local schemas only."""
-    properties: RegistryProperties = Field(default_factory=dict)
+    properties: RegistryProperties = Field(default_factory=dict, repr=False)
     """Any property of confluent-kafka's registry client, as basic.auth.user.info or ssl.ca.location."""
     property_files: RegistryPropertyFiles = Field(default_factory=dict)
     """Property of the registry client to the file that holds its value; for secrets."""

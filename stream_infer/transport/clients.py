@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream_infer.clock import Clock, SystemClock
 from stream_infer.errors import Stop, WrongUse
+from stream_infer.logs import Repeated
 from stream_infer.settings import Settings
 from stream_infer.settings.root import EXACTLY_ONCE
 
@@ -17,7 +18,8 @@ T = TypeVar("T")
 Config = dict[str, Any]
 
 log = logging.getLogger(__name__)
-librdkafka_log = logging.getLogger("librdkafka")
+librdkafka_log = Repeated(logging.getLogger("librdkafka"), by_text=True)
+"""While a broker is away every client reports every attempt to reach it, which is twenty lines a second."""
 
 LINGER_MS: Final = {"throughput": 5, "latency": 0}
 """By `batching.profile`; 5 is librdkafka's own."""

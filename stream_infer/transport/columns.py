@@ -10,9 +10,10 @@ import numpy as np
 from confluent_kafka import KafkaError, Message
 from numpy.typing import NDArray
 
+from stream_infer.logs import Repeated
 from stream_infer.records import Headers, Partition, Records, Run, count_bytes
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 Epochs = Mapping[Partition, int]
 
@@ -95,8 +96,8 @@ def headers_of(message: Message) -> Headers | None:
     try:
         headers: Any = message.headers()
     except (SystemError, UnicodeDecodeError):
-        log.warning("%s offset %s has a header whose name is no UTF-8: its headers are left out",
-                    source_of(message), message.offset())  # fmt: skip
+        text = "%s offset %s has a header whose name is no UTF-8: its headers are left out"
+        repeated.warning(text, source_of(message), message.offset())
         return None
     found: Headers | None = headers
     return found

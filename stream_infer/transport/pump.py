@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from stream_infer.errors import Stop
+from stream_infer.logs import Repeated
 from stream_infer.pipeline.inbox import CommitAnswered, Member
 from stream_infer.records import Partition
 from stream_infer.transport.absence import Absence
@@ -20,6 +21,7 @@ from stream_infer.transport.statistics import INTERVAL, Statistics, read_statist
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+repeated = Repeated(log)
 
 POLL_RECORDS: Final = 4096
 POLL_TIMEOUT_S: Final = 0.1
@@ -181,7 +183,8 @@ class Pump:
             sentence = f"cannot read {message.topic() or 'the input'}: {error.str()}"
             raise Stop(sentence)
         else:
-            log.warning("%s: %s", message.topic() or "consumer", error.str())
+            topic = message.topic() or "consumer"
+            repeated.warning("%s: %s", topic, error.str(), each=(topic, error.code()))
 
     def _wait_for_room(self) -> None:
         now_s = self._feed.clock.monotonic_s()
@@ -268,7 +271,8 @@ class Pump:
         self._feed.state.commits["committed" if len(taken) == len(offsets) else "refused"] += 1
         if len(taken) < len(offsets):
             refusal = error or next(one.error for one in offsets if one.error)
-            log.warning("commit of %d of %d partitions refused: %s", len(offsets) - len(taken), len(offsets), refusal)
+            text, count = "commit of %d of %d partitions refused: %s", len(offsets)
+            repeated.warning(text, count - len(taken), count, refusal)
         self._feed.inbox.put(CommitAnswered(taken))
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_infer.errors import Stop
+from stream_infer.logs import Repeated
 from stream_infer.pipeline.inbox import Begin, Forget, Inbox, Rewound
 from stream_infer.records import Partition, Position, Positions
 from stream_infer.transport.calls import Calls
@@ -20,10 +21,12 @@ from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.ownership import Ownership, Start
 
 log = logging.getLogger(__name__)
+repeated = Repeated(log)
 
 COMMITTED_TIMEOUT_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.1
 SETTLE_TIMEOUT_S: Final = 45.0
+WAITING: Final = "waiting for committed offsets: %s"
 NO_GENERATION: Final = b"CGMDv2:\xff\xff\xff\xff"
 """How librdkafka writes the membership of one who waits for the group: a generation of -1."""
 # A group that has just been made, or whose broker moved, has no coordinator for a moment; librdkafka calls that final.
@@ -124,7 +127,7 @@ class Rebalancer:
         except KafkaException as error:
             if not _may_pass(error):
                 raise Stop(f"cannot read {source}: {error.args[0].str()}") from error
-            log.warning("%s cannot be read on yet: %s", source, error.args[0].str())
+            repeated.warning("%s cannot be read on yet: %s", source, error.args[0].str())
             self._unrestarted.add(source)
             return
         self._restart_within(source, low, high)
@@ -136,9 +139,8 @@ class Rebalancer:
         if reset == "error":
             message = f"{source}: the position was lost to retention (the topic holds {low} to {high - 1})"
             raise Stop(message)
-        log.error(
-            "%s: the position was lost, the topic holds %d to %d: reading goes on at %d", source, low, high - 1, start
-        )
+        text = "%s: the position was lost, the topic holds %d to %d: reading goes on at %d"
+        repeated.error(text, source, low, high - 1, start, each=source)
         self._state.positions_lost += 1
         if (self._ownership.start_of(source) or 0) > start:
             self._inbox.put(Begin(self._ownership.assign([Start(source, start, committed=False)])))
@@ -157,7 +159,7 @@ class Rebalancer:
         try:
             self._consumer.seek(TopicPartition(*source, offset))
         except KafkaException as error:
-            log.info("%s is assigned again, because it cannot be sought: %s", source, error.args[0].str())
+            repeated.info("%s is assigned again, because it cannot be sought: %s", source, error.args[0].str())
             self._consumer.incremental_unassign([TopicPartition(*source)])
             self._begin([Start(source, offset, committed=False)])
             self._gatekeeper.pause_held()
@@ -178,7 +180,7 @@ class Rebalancer:
         except KafkaException as error:
             if not _may_pass(error):
                 raise Stop(f"cannot read committed offsets: {error.args[0].str()}") from error
-            log.warning("waiting for committed offsets: %s", error)
+            repeated.warning(WAITING, error)
             return False
         self._inbox.put(Rewound(self._ownership.assign(starts)))
         if starts:
@@ -186,7 +188,7 @@ class Rebalancer:
             self._consumer.incremental_unassign([TopicPartition(*start.source) for start in starts])
             self._begin(starts)
             self._gatekeeper.pause_held()
-        log.info("%s are read again from their committed positions", _listing(sources))
+        repeated.info("%s are read again from their committed positions", _listing(sources))
         return True
 
     def membership(self) -> object | None:
@@ -202,7 +204,7 @@ class Rebalancer:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             self._state.commits["refused"] += 1
-            log.warning("commit refused, its records will be scored again: %s", error)
+            repeated.warning("commit refused, its records will be scored again: %s", error)
         else:
             self._state.commits["committed"] += 1
 
@@ -237,7 +239,7 @@ class Rebalancer:
                 if not _may_pass(error):
                     message = f"cannot read committed offsets: {error.args[0].str()}"
                     raise Stop(message) from error
-                log.warning("waiting for committed offsets: %s", error)
+                repeated.warning(WAITING, error)
                 self._calls.serve_until(Future(), timeout_s=ASK_AGAIN_S)
         return []
 

@@ -13,6 +13,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, Schema
 from stream_infer.avro.registry import SchemaNotFound
 from stream_infer.errors import Retry, Stop, WrongUse
 from stream_infer.settings import Settings
+from stream_infer.settings.secrets import without_password
 from stream_infer.transport.clients import read_secret
 from stream_infer.transport.references import inline
 
@@ -37,7 +38,7 @@ class RegistrySource:
 
     def __init__(self, settings: Settings, *, asked: Callable[[], None] = lambda: None) -> None:
         self._asked = asked
-        self._url = settings.schema_registry.url
+        self._url = without_password(settings.schema_registry.url or "")
         self._auto_register = settings.schema_registry.auto_register
         resources = ExitStack()
         self._client: SchemaRegistryClient = resources.enter_context(_client(registry_config(settings)))
@@ -104,7 +105,8 @@ class RegistrySource:
         except Exception as error:
             # Whatever else there is means no answer: the client lets its HTTP library's errors through, and which
             # library that is depends on the client's version.
-            raise Retry(f"The schema registry at {self._url} is away: {type(error).__name__}: {error}.") from error
+            why = without_password(f"{type(error).__name__}: {error}")
+            raise Retry(f"The schema registry at {self._url} is away: {why}.") from error
 
 
 def registry_config(settings: Settings) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def _client(config: dict[str, Any]) -> SchemaRegistryClient:
     try:
         return SchemaRegistryClient(config)
     except (ValueError, TypeError, OSError) as error:
-        raise WrongUse(f"schema_registry cannot be used: {error}.") from error
+        raise WrongUse(f"schema_registry cannot be used: {without_password(str(error))}.") from error
 
 
 def _typed(name: str, value: str) -> str | float | bool:

@@ -7,10 +7,11 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_infer.errors import Stop, StreamInferError
+from stream_infer.logs import Repeated
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.transport.feed import Credentials
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 WAIT_S: Final = 0.1
 ANY_PARTITION: Final = -1
@@ -75,7 +76,8 @@ class Sink:
             try:
                 metadata = self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic]
             except KafkaException as error:
-                log.warning("the brokers do not tell how many partitions %s has: %s", topic, error)
+                text = "the brokers do not tell how many partitions %s has: %s"
+                repeated.warning(text, topic, error, each=topic)
                 return 0
             if metadata.error is not None:
                 return 0

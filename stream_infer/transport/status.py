@@ -5,12 +5,13 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from stream_infer.logs import Repeated
 from stream_infer.rollout.status import WorkerStatus, parse_status, status_key, to_json
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import SaslFiles, create_client, producer_config
 from stream_infer.transport.tail import Tail
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 FLUSH_S: Final = 5.0
 READ_S: Final = 1.0
@@ -30,7 +31,7 @@ class StatusWriter:
         try:
             self._producer.produce(self._topic, to_json(status), status_key(status), on_delivery=_note)
         except (BufferError, KafkaException) as error:
-            log.warning("a state was not reported: %s", error)
+            repeated.warning("a state was not reported: %s", error)
         self._producer.poll(0)
 
     def close(self) -> None:
@@ -40,7 +41,7 @@ class StatusWriter:
 
 def _note(error: KafkaError | None, _message: Message) -> None:
     if error is not None:
-        log.warning("a state was not reported: %s", error.str())
+        repeated.warning("a state was not reported: %s", error.str())
 
 
 class StatusReader:

@@ -7,10 +7,11 @@ from typing import Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_infer.errors import Retry, Stop
+from stream_infer.logs import Repeated
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import SaslFiles, create_client, reader_config
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 MOST_AT_ONCE: Final = 1000
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -32,14 +33,13 @@ class Tail:
     """Reads partitions of one topic from their beginnings. Used by one thread.
 
     `positions` are the offsets up to which each partition is read; they move also over what holds no record, such as
-    the marks of transactions. Errors that pass are logged, each once until the next success, and waited out.
+    the marks of transactions. Errors that pass are logged and waited out.
     """
 
     def __init__(self, settings: Settings, topic: str, *, partitions: tuple[int, ...] | None = None) -> None:
         self._topic = topic
         self._consumer = create_client(Consumer, reader_config(settings) | {"enable.partition.eof": True})
         self._credentials = SaslFiles(settings)
-        self._noted: set[int] = set()
         taken = self._find_partitions() if partitions is None else partitions
         self._consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in taken])
         self.positions = dict.fromkeys(taken, 0)
@@ -72,7 +72,6 @@ class Tail:
         if error is not None and error.code() != END:
             self._note(error)
             return False
-        self._noted.clear()
         self.positions[int(message.partition() or 0)] = int(message.offset() or 0) + (error is None)
         return error is None
 
@@ -84,9 +83,8 @@ class Tail:
             )
         if error.fatal() or error.code() in FORBIDDEN:
             raise Stop(f"Topic {self._topic} cannot be read: {error.str()}.")
-        if error.code() not in self._noted:
-            self._noted.add(error.code())
-            log.warning("topic %s cannot be read for now: %s", self._topic, error.str())
+        each = (self._topic, error.code())
+        repeated.warning("topic %s cannot be read for now: %s", self._topic, error.str(), each=each)
 
     def _end(self, partition: int) -> int:
         where = TopicPartition(self._topic, partition)

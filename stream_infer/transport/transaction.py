@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Stop, StreamInferError, Undone
+from stream_infer.logs import Repeated
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.records import Positions
 from stream_infer.transport.bounded import bounded
@@ -23,7 +24,7 @@ from stream_infer.transport.breaks import Breaks, Log
 from stream_infer.transport.feed import Credentials
 from stream_infer.transport.sink import Sink
 
-log = logging.getLogger(__name__)
+repeated = Repeated(logging.getLogger(__name__))
 
 SLICE_S: Final = 0.5
 """Between two looks at the deadline, while a call waits for the brokers."""
@@ -127,7 +128,7 @@ class TransactionalSink(Sink):
             if self._is_suspect():
                 self._quarantine(pause_s=0.0)
         except Undone as reason:
-            log.warning("the transaction could not be aborted, a new producer takes over: %s", reason)
+            repeated.warning("the transaction could not be aborted, a new producer takes over: %s", reason)
             if self._ready:
                 self._quarantine()
 
@@ -234,7 +235,7 @@ class TransactionalSink(Sink):
     def _note_no_producer(self, cause: KafkaError) -> None:
         if cause.code() in HOPELESS:
             raise Stop(f"no transaction can begin: {cause.name()}: {cause.str()}")
-        log.warning("no transaction can begin yet: %s", cause.str())
+        repeated.warning("no transaction can begin yet: %s", cause.str())
         if cause.fatal() or not cause.retriable():
             self._quarantine()
         self._pause_s = min(2 * self._pause_s, RENEW_LAST_S)

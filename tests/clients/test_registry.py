@@ -193,3 +193,12 @@ def test_a_property_that_the_client_does_not_know_is_refused() -> None:
     settings = load_settings(None, ["schema_registry.url=http://localhost:1", "schema_registry.properties.x.y=1"], {})
     with pytest.raises(WrongUse, match="Unrecognized properties"):
         RegistrySource(settings)
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@localhost:1", "ftp://me:hunter2@localhost:1"])
+def test_whom_a_registry_s_address_names_is_in_no_sentence(url: str) -> None:
+    settings = load_settings(None, [f"schema_registry.url={url}", "schema_registry.properties.max.retries=0"], {})
+    with pytest.raises((Retry, WrongUse)) as caught:
+        RegistrySource(settings).schema_by_id(1)
+    assert "@localhost:1" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -143,6 +143,12 @@ def test_a_failed_read_is_tried_again_only_when_that_may_help(raised: Exception,
     assert isinstance(found.value, Retry) == (kind is Retry)
 
 
+def test_whom_a_library_s_error_names_is_not_repeated() -> None:
+    with pytest.raises(Retry) as found, reading("models:/fraud/1", scheme="models"):
+        raise ConnectionError("no answer from https://me:hunter2@mlflow:5000/api")
+    assert str(found.value).endswith("no answer from https://[hidden]@mlflow:5000/api")
+
+
 def test_a_missing_package_is_answered_with_the_extra_that_brings_it() -> None:
     for scheme, wanted in (("s3", "the extra s3"), ("gs", "the package that reads gs://")):
         sentence = rf"^it cannot be read by this installation, expected {wanted} to be installed: Install it$"

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from stream_infer.errors import Retry, Stop, StreamInferError
+from stream_infer.settings.secrets import without_password
 
 MOST_CHARACTERS: Final = 200
 EXTRAS: Final = {"s3": "s3", "s3a": "s3", "models": "mlflow"}
@@ -85,5 +86,5 @@ def _status(error: Exception) -> int | None:
 
 
 def _why(error: Exception) -> str:
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = without_password(" ".join(str(error).split())) or type(error).__name__
     return words if len(words) <= MOST_CHARACTERS else words[: MOST_CHARACTERS - 3] + "..."
