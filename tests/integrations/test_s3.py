@@ -135,3 +135,31 @@ def test_a_server_that_is_away_is_asked_again_and_without_credentials_nobody_is(
     command = [sys.executable, "-c", code, str(tmp_path)]
     ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=100, check=True)
     assert f"'{kind}'" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("logged", "is_told"),
+    [
+        ("logging.config.dictConfig(logging_of(load_settings(None, ['log.level=debug'], {})))", False),
+        ("logging.config.dictConfig(logging_config(level='debug', form='json'))", False),
+        ("logging.basicConfig(level=logging.DEBUG)", True),
+    ],
+    ids=["as a worker does", "without the net of known secrets", "as anybody does"],
+)
+def test_a_session_token_is_in_no_line_however_much_is_logged(
+    bucket: Bucket,
+    tmp_path: Path,
+    logged: str,
+    is_told: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    code = (
+        "import logging.config, sys; from pathlib import Path; from stream_infer.settings import load_settings\n"
+        "from stream_infer.logs import logging_config, logging_of\n"
+        "from stream_infer.model.fetch import Origin, fetch_version\n"
+        f"{logged}\n"
+        f"fetch_version('fraud', '1', origin=Origin({REPOSITORY!r}), cache=Path(sys.argv[1]))\n"
+    )
+    variables = {**os.environ, "AWS_SESSION_TOKEN": "a-session-token-of-mine"}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=100, check=True)
+    assert ("a-session-token-of-mine" in ended.stderr) is is_told
