@@ -17,11 +17,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from stream_infer import __version__
 from stream_infer.clock import Clock
 from stream_infer.errors import Stop
+from stream_infer.logs import Repeated
 from stream_infer.records import Records
 from stream_infer.settings import Settings
 from stream_infer.tracing.context import parents
 
 log = logging.getLogger(__name__)
+repeated = Repeated(log, by_text=True)
 
 MOST_LINKS: Final = 128
 """Of one span, as many as OpenTelemetry keeps unless told otherwise: a batch of thousands links to its first."""
@@ -79,6 +81,14 @@ class Traces:
             log.warning("the last spans could not be exported within %g s and are lost", within_s)
 
 
+class _FewLines(logging.Handler):
+    """Takes what the SDK says, which is a line for each attempt to reach a collector that is away."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it, unless the like was said within a minute."""
+        repeated.log(record.levelno, record.getMessage())
+
+
 def open_with(settings: Settings, *, clock: Clock) -> Traces:
     """Return traces that go where `OTEL_TRACES_EXPORTER` says: by default to a collector, over OTLP."""
     ours = {
@@ -88,9 +98,16 @@ def open_with(settings: Settings, *, clock: Clock) -> Traces:
     }
     resource = Resource.create(ours).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    _hear_the_sdk()
     if (exporter := make_exporter(os.environ)) is not None:
         provider.add_span_processor(BatchSpanProcessor(exporter))
     return Traces(provider, group=settings.application_id, clock=clock)
+
+
+def _hear_the_sdk() -> None:
+    sdk = logging.getLogger("opentelemetry")
+    sdk.propagate = False
+    sdk.handlers = [_FewLines()]
 
 
 def make_exporter(environment: Mapping[str, str]) -> SpanExporter | None:

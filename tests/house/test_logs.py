@@ -28,6 +28,7 @@ EVENTS = {
     ("rollout/spoken.py", "say_moved"): "a change of a version's state",
     ("rollout/spoken.py", "say_serves"): "a change of what serves",
     ("scoring.py", "set_threads"): "the start",
+    ("tracing/spans.py", "close"): "the end",
     ("transport/clients.py", "wait_for_broker"): "five seconds before the first contact",
     ("transport/control.py", "check_control_topic"): "the start",
     ("transport/pump.py", "_let_in"): "a rebalance",
