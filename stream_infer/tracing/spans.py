@@ -105,9 +105,9 @@ def open_with(settings: Settings, *, clock: Clock) -> Traces:
 
 
 def _hear_the_sdk() -> None:
-    sdk = logging.getLogger("opentelemetry")
-    sdk.propagate = False
-    sdk.handlers = [_FewLines()]
+    logger = logging.getLogger("opentelemetry")
+    logger.propagate = False
+    logger.handlers = [_FewLines()]
 
 
 def make_exporter(environment: Mapping[str, str]) -> SpanExporter | None:
