@@ -14,7 +14,7 @@ PERIOD_S: Final = 60.0
 MOST_KINDS: Final = 1000
 OTHERS: Final = "others"
 """What all further kinds count as while `MOST_KINDS` were said within a period."""
-DIGITS: Final = re.compile(r"\d+")
+NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d+")
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 CALLER: Final = 3
 """Frames from `Logger.log` up to whoever called `Repeated.warning`."""
@@ -87,7 +87,7 @@ _REPEATS: Final = Repeats()
 class Repeated:
     """A logger for what may be said again and again; lines are of a kind that share words, but for what is put in them.
 
-    `by_text` is for words of others, in which everything is put already: such are of a kind that differ in digits only.
+    `by_text` is for words of others, in which everything is put already: such are of a kind that differ in numbers only.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Repeated:
             self._logger.log(level, text, *values, extra=dict(extra), stacklevel=CALLER)
             return
         whole = text % values if values else text
-        kind = (self._logger.name, level, DIGITS.sub("", whole) if self._by_text else text, each)
+        kind = (self._logger.name, level, NUMBERS.sub("", whole) if self._by_text else text, each)
         left_out = self._repeats.take(kind, Line(self._logger, level, whole, extra), self._clock.monotonic_s())
         if left_out is not None:
             self._logger.log(level, text, *values, extra={**extra, **_counted(left_out)}, stacklevel=CALLER)
