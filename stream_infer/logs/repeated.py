@@ -87,7 +87,7 @@ _REPEATS: Final = Repeats()
 class Repeated:
     """A logger for what may be said again and again; lines are of a kind that share words, but for what is put in them.
 
-    `by_text` is for words of others, in which everything is put already: such are of a kind that differ in numbers only.
+    `by_text` is for words of others, in which everything is put already: such as differ in numbers only are a kind.
     """
 
     def __init__(

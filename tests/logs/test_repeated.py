@@ -94,9 +94,9 @@ def test_lines_of_other_words_or_levels_or_told_apart_are_of_another_kind() -> N
 def test_words_of_others_are_of_a_kind_when_they_differ_in_numbers_only() -> None:
     said = Said(by_text=True)
     for number in range(5):
-        said.often.log(logging.ERROR, "%s [%s] %s", "FAIL", "w-1", f"connect {number} of <C at {number + 9:#x}> failed")
+        said.often.log(logging.ERROR, "%s [%s] %s", "FAIL", "w-1", f"{number} of <C at {number + 9:#x}> failed")
     said.often.log(logging.ERROR, "%s [%s] %s", "FAIL", "w-1", "another thing")
-    assert [text for text, _ in said.told()] == ["FAIL [w-1] connect 0 of <C at 0x9> failed", "FAIL [w-1] another thing"]
+    assert [text for text, _ in said.told()] == ["FAIL [w-1] 0 of <C at 0x9> failed", "FAIL [w-1] another thing"]
 
 
 def test_lines_for_finding_a_fault_are_all_written() -> None:
