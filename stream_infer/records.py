@@ -116,7 +116,7 @@ Positions = Mapping[Partition, Position]
 class Records:
     """Raw records in arrival order, one row each; all columns have the same length.
 
-    `offsets` is int64; `timestamps_ms` are Kafka record timestamps in milliseconds since the epoch, -1 where the
+    `offsets` is int64; `timestamps_ms` are Kafka record timestamps in milliseconds since the epoch, int64, -1 where the
     record has none; `headers` is None when no row has any. `arrived_s` is the monotonic time at which the oldest row
     reached this process. `origins` is None when every row is its own, and holds None for single rows that are. `sizes`
     are the bytes of each row's key, value and headers, None where nobody has counted them yet.
@@ -124,7 +124,7 @@ class Records:
 
     runs: tuple[Run, ...]
     offsets: NDArray[np.int64]
-    timestamps_ms: list[int]
+    timestamps_ms: NDArray[np.int64]
     keys: list[bytes | None]
     values: list[bytes | None]
     headers: list[Headers | None] | None
@@ -143,6 +143,8 @@ class Records:
 
     def slice(self, start: int, stop: int) -> "Records":
         """Return rows `start` to `stop - 1`, renumbered from 0."""
+        if stop - start == len(self):
+            return self
         kept = (run.clip(start, stop) for run in self.runs if run.start < stop and run.stop > start)
         return Records(
             runs=tuple(run.shift(-start) for run in kept),
@@ -162,7 +164,7 @@ class Records:
         return Records(
             runs=tuple(_renumbered(runs)),
             offsets=self.offsets[rows],
-            timestamps_ms=[self.timestamps_ms[row] for row in rows],
+            timestamps_ms=self.timestamps_ms[rows],
             keys=[self.keys[row] for row in rows],
             values=[self.values[row] for row in rows],
             headers=[self.headers[row] for row in rows] if self.headers else None,
@@ -181,7 +183,7 @@ class Records:
         return Records(
             runs=tuple(_joined(self.runs, numbers)),
             offsets=self.offsets[rows],
-            timestamps_ms=[self.timestamps_ms[row] for row in chosen],
+            timestamps_ms=self.timestamps_ms[rows],
             keys=[self.keys[row] for row in chosen],
             values=[self.values[row] for row in chosen],
             headers=[self.headers[row] for row in chosen] if self.headers else None,
@@ -239,7 +241,7 @@ def concat(parts: Sequence[Records]) -> Records:
     return Records(
         runs=tuple(_shifted_runs(parts)),
         offsets=np.concatenate([part.offsets for part in parts]),
-        timestamps_ms=_chain(part.timestamps_ms for part in parts),
+        timestamps_ms=np.concatenate([part.timestamps_ms for part in parts]),
         keys=_chain(part.keys for part in parts),
         values=_chain(part.values for part in parts),
         headers=_concat(parts, [part.headers for part in parts]),

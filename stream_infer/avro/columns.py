@@ -17,6 +17,7 @@ import pyruhvro
 from numpy.typing import NDArray
 
 from stream_infer.avro.arrow import arrow_schema
+from stream_infer.avro.framing import SINGLE_OBJECT_BYTES
 from stream_infer.avro.resolve import Step, field_steps
 from stream_infer.avro.spell import Json, Plain
 from stream_infer.avro.tree import ArrayOf, AvroType, Enum, Fixed, MapOf, Primitive, Record, UnionOf, optional
@@ -26,6 +27,8 @@ _END: Final = secrets.token_bytes(7) + b"\x40"
 """Eight bytes that no sender can know; the last one keeps the double finite, whose bits nobody may change."""
 _END_NUMBER: Final = int(np.frombuffer(_END, np.int64)[0])
 _WIRE: Final = {"int": "long", "bytes": "string"}
+_SINGLE_OBJECT_FRAME: Final = {"mark": "long", "fingerprint": "double"}
+"""C3 01 is a long in Avro, and any eight bytes are a double."""
 
 
 class Undecided(ValueError):
@@ -45,16 +48,21 @@ class ColumnDecoder:
 
     def __init__(self, writer: Record, *, schema: pa.Schema, steps: Sequence[Step]) -> None:
         plain = Wire()
-        fields = {f"f{at}": plain.spell(each.type) for at, each in enumerate(writer.fields)}
-        self._wire = json.dumps(plain.record({**fields, "end": "double"}))
+        fields = {f"f{at}": plain.spell(each.type) for at, each in enumerate(writer.fields)} | {"end": "double"}
+        self._wire = json.dumps(plain.record(fields))
+        self._framed = json.dumps(plain.record({**_SINGLE_OBJECT_FRAME, **fields}))
+        self._names = list(fields)
         self._vets = vets([each.type for each in writer.fields])
         self._schema = schema
         self._steps = steps
 
     def decode(self, values: Sequence[bytes], start: int) -> Fast:
         """Decode values whose record begins at byte `start`; raises `Undecided`."""
-        bodies = [value[start:] + _END for value in values] if start else [value + _END for value in values]
-        wire = self._read(bodies)
+        framed = start == SINGLE_OBJECT_BYTES
+        # A frame that is read as fields of its own saves a copy of each record.
+        bodies = values if framed or not start else [value[start:] for value in values]
+        bodies = [body + _END for body in bodies]
+        wire = self._read(bodies, self._framed).select(self._names) if framed else self._read(bodies, self._wire)
         try:
             for at, check in self._vets:
                 check(wire.column(at))
@@ -65,9 +73,9 @@ class ColumnDecoder:
             raise Undecided(str(error)) from error
         return Fast(columns, wire.column(wire.num_columns - 1).to_numpy().view(np.int64) == _END_NUMBER)
 
-    def _read(self, bodies: list[bytes]) -> pa.RecordBatch:
+    def _read(self, bodies: Sequence[bytes], wire: str) -> pa.RecordBatch:
         try:
-            return pyruhvro.deserialize_array(bodies, self._wire)
+            return pyruhvro.deserialize_array(bodies, wire)
         except ValueError as error:
             raise Undecided(str(error)) from error
         except BaseException as error:

@@ -24,6 +24,7 @@ CONFLUENT_GUID: Final = b"\x01"
 _ID_BYTES: Final = 4
 _GUID_BYTES: Final = 16
 _FINGERPRINT_BYTES: Final = 8
+SINGLE_OBJECT_BYTES: Final = len(SINGLE_OBJECT_MARKER) + _FINGERPRINT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def read_frame(value: bytes, input_format: InputFormat, *, header: bytes | None 
 def frame_length(value: bytes, input_format: InputFormat) -> int:
     """Return how many leading bytes of a value name its schema when it has no header; 0 when they do not."""
     if value[:2] == SINGLE_OBJECT_MARKER and input_format in {"auto", "single_object"}:
-        return len(SINGLE_OBJECT_MARKER) + _FINGERPRINT_BYTES
+        return SINGLE_OBJECT_BYTES
     if value[:1] == CONFLUENT_ID and input_format in {"auto", "confluent"}:
         return len(CONFLUENT_ID) + _ID_BYTES
     return 0
@@ -100,7 +101,7 @@ def header_of(headers: Headers | None, name: str) -> bytes | None:
 
 
 def _single_object(value: bytes) -> Frame:
-    start = len(SINGLE_OBJECT_MARKER) + _FINGERPRINT_BYTES
+    start = SINGLE_OBJECT_BYTES
     if len(value) < start:
         raise Refusal(f"the value ends after {len(value)} bytes: a single-object frame has {start}")
     return Frame(Fingerprint(value[2:start]), start)

@@ -78,7 +78,7 @@ class Answers:
             unsent = self._predictions.send(inferred.records, answered.encoded)
         if unsent:
             rows = sorted({*rows}.difference(reject.row for reject in unsent))
-        stamps = np.asarray(inferred.records.timestamps_ms)
+        stamps = inferred.records.timestamps_ms
         stamps = stamps if len(rows) == len(stamps) else stamps[rows]
         self._metrics.answered(_said(inferred, rows), timestamps_ms=stamps)
         return unsent

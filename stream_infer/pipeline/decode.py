@@ -78,8 +78,9 @@ def decode(records: Records, decoder: BatchDecoder, keys: Mapping[str, KeyReader
     Raises `Retry` when the registry is away, and then the batch is whole and unchanged.
     """
     result = decoder.decode(records.values, records.headers)
-    empty = records.values.count(None)
     rejects = result.rejects
+    # A row without a value is among them.
+    empty = records.values.count(None) if rejects else 0
     if empty:
         rejects = tuple(reject for reject in rejects if records.values[reject.row] is not None)
     decoded = Decoded(records, result.columns, result.rows, rejects, empty)

@@ -15,7 +15,8 @@ from stream_infer.pipeline.decode import Decoded
 from stream_infer.pipeline.infer import Served, collect, launch
 from stream_infer.records import Records
 
-NO_RECORDS: Final = Records((), np.empty(0, dtype=np.int64), [], [], [], None, 0.0)
+NONE: Final = np.empty(0, dtype=np.int64)
+NO_RECORDS: Final = Records((), NONE, NONE, [], [], None, 0.0)
 """What such rows lie beside: they have no position, and nothing of them is counted or committed."""
 
 

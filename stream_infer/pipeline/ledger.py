@@ -20,20 +20,19 @@ from stream_infer.records import Assigned, Mark, Partition, Position, Records, R
 class _Unfinished:
     """Rows of one partition that are read and not finished: `reads` from row `cursor` of the first on.
 
-    `stamps` are the timestamps of each read, as a list and where in it the read begins; `ahead` are offsets that were
+    `stamps` are the timestamps of each read; `ahead` are offsets that were
     finished while an earlier row was not.
     """
 
     reads: deque[NDArray[np.int64]] = field(default_factory=deque)
-    stamps: deque[tuple[list[int], int]] = field(default_factory=deque)
+    stamps: deque[NDArray[np.int64]] = field(default_factory=deque)
     cursor: int = 0
     ahead: set[int] = field(default_factory=set)
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the first row; None where there is no row, or no timestamp."""
         try:
-            stamps, start = self.stamps[0]
-            stamp_ms = stamps[start + self.cursor]
+            stamp_ms = int(self.stamps[0][self.cursor])
         except IndexError:
             return None
         return stamp_ms if stamp_ms >= 0 else None
@@ -133,7 +132,7 @@ class Ledger:
                 raise Stop(message)
             track.next_offset = int(records.offsets[run.stop - 1]) + 1
             track.unfinished.reads.append(records.offsets[run.start : run.stop])
-            track.unfinished.stamps.append((records.timestamps_ms, run.start))
+            track.unfinished.stamps.append(records.timestamps_ms[run.start : run.stop])
 
     def finish(self, records: Records) -> None:
         """Note rows that were read as done: each has been answered, dead-lettered or skipped by policy."""

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_infer.records import Headers, Positions, Records
 
 
@@ -11,14 +14,14 @@ from stream_infer.records import Headers, Positions, Records
 class Outgoing:
     """Records to produce to one topic, as columns of the same length.
 
-    `timestamps_ms` are milliseconds since the epoch, -1 for the time of sending; `partitions` is None where the
+    `timestamps_ms` are milliseconds since the epoch, int64, -1 for the time of sending; `partitions` is None where the
     partitioner decides by key, and holds -1 for single rows it decides; `headers` is None when no row has any.
     """
 
     topic: str
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
-    timestamps_ms: Sequence[int]
+    timestamps_ms: NDArray[np.int64]
     partitions: Sequence[int] | None = None
     headers: Sequence[Headers | None] | None = None
 

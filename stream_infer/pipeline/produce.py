@@ -28,8 +28,8 @@ class Predictions:
             return []
         whole = len(encoded.rows) == len(records)
         keys = records.keys if whole else [records.keys[row] for row in encoded.rows]
-        stamps = records.timestamps_ms if whole else [records.timestamps_ms[row] for row in encoded.rows]
-        partitions = self._partitions(records, keys, encoded.rows) if None in keys else None
+        stamps = records.timestamps_ms if whole else records.timestamps_ms[encoded.rows]
+        partitions = None if all(keys) or None not in keys else self._partitions(records, keys, encoded.rows)
         headers = carry(records.headers, encoded.rows) if self._traced and records.headers else None
         outgoing = Outgoing(self._topic, keys, encoded.values, stamps, partitions, headers)
         return [

@@ -47,7 +47,7 @@ class DeadLetters:
             self._topic,
             [records.keys[row] for row in rows],
             [records.values[row] for row in rows],
-            [records.timestamps_ms[row] for row in rows],
+            records.timestamps_ms[rows],
             headers=[_headers(records, reject, model_version) for reject in rejects],
         )
 

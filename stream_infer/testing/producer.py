@@ -135,6 +135,6 @@ def _delivered(outgoing: Outgoing, row: int) -> Delivered:
         partition=outgoing.partitions[row] if outgoing.partitions else -1,
         key=outgoing.keys[row],
         value=outgoing.values[row],
-        timestamp_ms=outgoing.timestamps_ms[row],
+        timestamp_ms=int(outgoing.timestamps_ms[row]),
         headers=tuple((outgoing.headers[row] if outgoing.headers else None) or ()),
     )

@@ -70,10 +70,11 @@ class Credit:
             self._polls += 1
 
     def give_poll(self) -> None:
-        """Count a poll that the event loop passed on."""
+        """Count a poll that the event loop passed on, and wake a consumer thread that waits for that."""
         with self._changed:
             self._polls -= 1
-            self._changed.notify_all()
+            if self._polls == POLLS_IN_FLIGHT - 1:
+                self._changed.notify_all()
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Wait until anything may be taken; False when `timeout_s` passed first."""

@@ -20,7 +20,10 @@ class Start:
 
 
 class Ownership:
-    """Epochs by partition. `changes` counts every assign, revoke and rewind; `sources` are the partitions owned now."""
+    """Epochs by partition. `changes` counts every assign, revoke and rewind.
+
+    `sources` are the partitions owned now, `topics` theirs.
+    """
 
     def __init__(self) -> None:
         self.changes = 0
@@ -28,6 +31,7 @@ class Ownership:
         self._owned: dict[Partition, Assigned] = {}
         self._epochs: Mapping[Partition, int] = {}
         self.sources: tuple[Partition, ...] = ()
+        self.topics: frozenset[str] = frozenset()
 
     def epochs(self) -> Mapping[Partition, int]:
         """Return the current epochs; the mapping never changes, a later assignment makes a new one."""
@@ -65,3 +69,4 @@ class Ownership:
         self.changes += 1
         self._epochs = {source: assigned.epoch for source, assigned in self._owned.items()}
         self.sources = tuple(self._owned)
+        self.topics = frozenset(source.topic for source in self._owned)

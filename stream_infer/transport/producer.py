@@ -10,6 +10,7 @@ from confluent_kafka import Producer as KafkaProducer
 from faust.transport import base
 from faust.types import TP, RecordMetadata
 from mode import Service
+from mode.utils.locks import Event
 
 from stream_infer.transport.link import link_of
 
@@ -21,6 +22,10 @@ class Producer(base.Producer):
     """Sends with delivery reports, each of which resolves the future that `send` returned."""
 
     _client: KafkaProducer | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_use = Event()
 
     async def send(
         self,
@@ -77,6 +82,7 @@ class Producer(base.Producer):
     async def _serve_reports(self) -> None:
         """Run delivery callbacks while anything is on its way."""
         loop = asyncio.get_running_loop()
+        await self.wait(self._in_use)
         while not self.should_stop:
             if self._client is not None and len(self._client):
                 await loop.run_in_executor(None, self._client.poll, POLL_S)
@@ -86,6 +92,7 @@ class Producer(base.Producer):
     def _ensure_client(self) -> KafkaProducer:
         if self._client is None:
             self._client = KafkaProducer(dict(link_of(self.app).producer_properties))
+            self._in_use.set()
         return self._client
 
 

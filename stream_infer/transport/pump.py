@@ -145,16 +145,17 @@ class Pump:
             messages += self._consumer.consume(count - 1, 0)
         if not messages:
             return
-        epochs = before if self._ownership.changes == changes else self._still_valid(before, messages)
+        is_quiet = self._ownership.changes == changes
+        epochs = before if is_quiet else self._still_valid(before, messages)
+        # Only what is owned is read, unless that changed meanwhile.
+        same_topic = is_quiet and len(self._ownership.topics) == 1
         records, faulty = split_errors(messages)
         for one in faulty:
             self._handle(one.message, one.error)
-        self._hand_over(records, epochs, arrived_s)
+        if records:
+            self._hand_over(read_columns(records, epochs=epochs, arrived_s=arrived_s, same_topic=same_topic))
 
-    def _hand_over(self, messages: Sequence[Message], epochs: Epochs, arrived_s: float) -> None:
-        if not messages:
-            return
-        polled = read_columns(messages, epochs=epochs, arrived_s=arrived_s)
+    def _hand_over(self, polled: Polled) -> None:
         if polled.messages:
             self._deliver(polled)
 

@@ -112,7 +112,7 @@ def test_each_reason_is_documented_with_the_stages_that_give_it() -> None:
 
 def test_the_headers_of_a_dead_letter_are_documented() -> None:
     producer = FakeProducer({"dead": 1})
-    records = Records((Run(Partition("in", 0), 0, 0, 1),), np.array([7]), [1], [b"k"], [b"v"], None, 0.0)
+    records = Records((Run(Partition("in", 0), 0, 0, 1),), np.array([7]), np.array([1]), [b"k"], [b"v"], None, 0.0)
     reject = Reject(0, Stage.DECODE, Reason.UNDECODABLE, "it is cut short")
     DeadLetters("dead", producer=producer).send(records, [reject], model_version="1")
     (sent,) = producer.sent

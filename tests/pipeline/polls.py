@@ -23,7 +23,7 @@ def make_records(
     return Records(
         runs=tuple(runs),
         offsets=np.array([offset for _, offset in rows], dtype=np.int64),
-        timestamps_ms=[1_700_000_000_000 + offset for _, offset in rows],
+        timestamps_ms=np.array([1_700_000_000_000 + offset for _, offset in rows], dtype=np.int64),
         keys=[b"%d" % partition for partition, _ in rows],
         values=[b"%d/%d" % row for row in rows],
         headers=None,

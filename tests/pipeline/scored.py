@@ -226,7 +226,7 @@ class Ground:
         records = Records(
             runs=(Run(Partition(TOPIC, partition), epoch, 0, count),),
             offsets=np.arange(offset, offset + count),
-            timestamps_ms=[1_000 + offset + row for row in range(count)],
+            timestamps_ms=np.arange(1_000 + offset, 1_000 + offset + count),
             keys=list(keys) if keys else [b"key-%d" % (offset + row) for row in range(count)],
             values=list(values),
             headers=list(headers) if headers else None,
@@ -248,7 +248,7 @@ class Ground:
         records = Records(
             runs=(Run(Partition(RETRY, 0), 1, 0, count),),
             offsets=np.arange(count),
-            timestamps_ms=[1_000] * count,
+            timestamps_ms=np.full(count, 1_000),
             keys=list(keys) if keys else [b"key-%d" % row for row in range(count)],
             values=list(values),
             headers=[origin_headers(one, attempt=1) if one else None for one in origins],

@@ -117,7 +117,7 @@ def test_batches_are_numbered_in_the_order_in_which_they_are_cut(
 def test_a_batch_of_many_partitions_names_the_first_eight() -> None:
     runs = tuple(Run(Partition("t", 11 - number), 1, number, number + 1) for number in range(12))
     empty = [None] * 12
-    records = Records(runs, np.arange(12), [0] * 12, list(empty), list(empty), None, 0.0)
+    records = Records(runs, np.arange(12), np.zeros(12, dtype=np.int64), list(empty), list(empty), None, 0.0)
     said = offsets_of(records) or ""
     assert said.startswith("t[0] 11-11, t[1] 10-10, ")
     assert said.endswith("t[7] 4-4, ...")

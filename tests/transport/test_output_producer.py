@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
@@ -75,20 +76,20 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
 
 def test_after_a_flush_everything_sent_can_be_read_with_key_stamp_partition_and_headers(subject: Subject) -> None:
     headers = [("a", b"1"), ("a", b"2"), ("none", None)]
-    subject.producer.send(Outgoing(subject.topic, [b"k"], [b"v"], [STAMP_MS], [2], [headers]))
+    subject.producer.send(Outgoing(subject.topic, [b"k"], [b"v"], np.array([STAMP_MS]), [2], [headers]))
     subject.producer.flush()
     assert subject.read(1) == [Delivered(subject.topic, 2, b"k", b"v", STAMP_MS, tuple(headers))]
 
 
 def test_rows_for_one_partition_arrive_in_the_order_in_which_they_were_sent(subject: Subject) -> None:
     values = [b"%d" % number for number in range(1000)]
-    subject.producer.send(Outgoing(subject.topic, [None] * 1000, values, [STAMP_MS] * 1000, [1] * 1000))
+    subject.producer.send(Outgoing(subject.topic, [None] * 1000, values, np.full(1000, STAMP_MS), [1] * 1000))
     subject.producer.flush()
     assert [one.value for one in subject.read(1000)] == values
 
 
 def test_a_record_that_is_too_large_is_named_and_its_neighbours_are_sent(subject: Subject) -> None:
-    outgoing = Outgoing(subject.topic, [b"k"] * 3, [b"a", b"x" * 2_000_000, b"c"], [STAMP_MS] * 3, [0, 0, 0])
+    outgoing = Outgoing(subject.topic, [b"k"] * 3, [b"a", b"x" * 2_000_000, b"c"], np.full(3, STAMP_MS), [0, 0, 0])
     unsent = subject.producer.send(outgoing)
     subject.producer.flush()
     assert [one.row for one in unsent] == [1]
@@ -96,7 +97,7 @@ def test_a_record_that_is_too_large_is_named_and_its_neighbours_are_sent(subject
 
 
 def test_a_topic_that_does_not_exist_stops_the_worker_with_its_name(subject: Subject) -> None:
-    subject.producer.send(Outgoing("nowhere-to-be-found", [b"k"], [b"v"], [STAMP_MS]))
+    subject.producer.send(Outgoing("nowhere-to-be-found", [b"k"], [b"v"], np.array([STAMP_MS])))
     with pytest.raises(Stop, match="nowhere-to-be-found"):
         subject.producer.flush()
 

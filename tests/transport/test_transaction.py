@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from confluent_kafka import Consumer, KafkaError
 
@@ -14,7 +15,7 @@ from stream_infer.transport.transaction import FENCES, TransactionalSink
 
 WITHIN_S = 10.0
 POSITIONS = {Partition("in", 0): Position(1, 7)}
-ONE = Outgoing("out", keys=[None], values=[b"x"], timestamps_ms=[-1])
+ONE = Outgoing("out", keys=[None], values=[b"x"], timestamps_ms=np.array([-1]))
 E = KafkaError
 STALE_MEMBER_EPOCH = 113
 

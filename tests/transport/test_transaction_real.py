@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
@@ -44,7 +45,7 @@ class Ground:
         return made
 
     def send(self, sink: TransactionalSink, value: bytes) -> None:
-        sink.send(Outgoing(self.output, keys=[None], values=[value], timestamps_ms=[-1]))
+        sink.send(Outgoing(self.output, keys=[None], values=[value], timestamps_ms=np.array([-1])))
 
     def commit(self, sink: TransactionalSink, offset: int) -> None:
         positions = {Partition(self.source, 0): Position(1, offset)}

@@ -27,7 +27,7 @@ def test_taken_rows_keep_their_columns_and_their_positions(made: list[Records], 
     taken = records.take(rows)
     assert places(taken) == [place for place, kept in zip(places(records), mask, strict=True) if kept]
     assert taken.keys == [records.keys[row] for row in rows]
-    assert taken.timestamps_ms == [records.timestamps_ms[row] for row in rows]
+    assert taken.timestamps_ms.tolist() == [records.timestamps_ms[row] for row in rows]
     assert knows_its_positions(taken)
 
 
