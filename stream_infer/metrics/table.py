@@ -36,7 +36,9 @@ class Table:
         self.swaps_total = self._counter("model_swaps", "Changes of what serves, wanted and refused.", "outcome")
         self.swap_seconds = self._seconds("model_swap_duration_seconds", "Time a version took in each phase.", "phase")
         self.transactions_total = self._counter("transactions", "Transactions that ended, by how.", "outcome")
-        self.transaction_seconds = self._seconds("transaction_duration_seconds", "Time that a commit took.")
+        self.transaction_seconds = self._seconds(
+            "transaction_duration_seconds", "Time from the first record of a transaction to the end of its commit."
+        )
         self.schema_misses_total = self._counter("schema_cache_misses", "Schemas that the registry was asked for.")
         self.latency_seconds = self._bulk("end_to_end_latency_seconds", LATENCY, DURATION_BUCKETS_S)
         self.scores = Scores()

@@ -86,7 +86,6 @@ class BatchPath:
         self._live_rows = limits.max_batch_size
         self._stretch = Stretch(queue_limit_records=limits.queue_limit_records)
         self._canary = CanaryJudge(self._slot, clock=clock, serve=self._serve)
-        self._freed_records = self._freed_bytes = 0
         self.watch = CallWatch(clock, busy=metrics.device, in_flight=self._in_flight)
 
     @property
@@ -157,7 +156,6 @@ class BatchPath:
     def advance(self, *, drain: bool) -> bool:
         """Move one batch, or one stretch, on; False when there was nothing to move."""
         if self.outlet.stopped:
-            self._give_room()
             return False
         now_s = self._clock.monotonic_s()
         if now_s >= self.outlet.due_s():
@@ -169,15 +167,7 @@ class BatchPath:
         moved = dealt is not None or bool(self._in_flight)
         while self._in_flight and self._must_collect(idle=dealt is None):
             self._finish(self._in_flight.popleft())
-        if dealt is None:
-            self._give_room()
         return moved
-
-    def _give_room(self) -> None:
-        """Let as much be polled as has left."""
-        if self._freed_records:
-            self._limits.intake.give(self._freed_records, size_bytes=self._freed_bytes)
-            self._freed_records = self._freed_bytes = 0
 
     def _must_collect(self, *, idle: bool) -> bool:
         return idle or self._in_flight[0].is_done() or len(self._in_flight) >= self._limits.max_concurrent_batches
@@ -194,8 +184,6 @@ class BatchPath:
         records = self._valid(dealt.records)
         if not len(records):
             return
-        # The consumer thread, which waits for room, polls while the decoder and the device leave the interpreter free.
-        self._give_room()
         try:
             with self._metrics.stage("decode"):
                 decoded = decode(records, self._decoder, self._steps.keys)
@@ -214,7 +202,6 @@ class BatchPath:
         """Finish every call under way."""
         while self._in_flight:
             self._finish(self._in_flight.popleft())
-        self._give_room()
 
     def close_gaps(self, sources: Iterable[Partition]) -> None:
         """Finish rows that others overtook in another lane, so that a handover repeats nothing.
@@ -269,8 +256,7 @@ class BatchPath:
 
     def _note_sent(self, inferred: Inferred) -> None:
         """Note that the answers of a batch are with the producer."""
-        self._freed_records += len(inferred.records)
-        self._freed_bytes += inferred.records.size_bytes
+        self._limits.intake.give(len(inferred.records), size_bytes=inferred.records.size_bytes)
         self._ledger.finish(inferred.records)
         if not self._steps.commit.covers_all:
             self._metrics.confirm()

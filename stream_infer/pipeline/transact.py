@@ -132,6 +132,8 @@ class ExactlyOnce:
         self._metrics.transactions_total.labels("aborted").inc()
         self._metrics.discard()
         self._reset()
+        # What is scored again may take as long as it took: the next transaction is not kept open over another call.
+        self._is_long = True
         self._must_rewind = True
         self._again_s = self._clock.monotonic_s() + min(AGAIN_FIRST_S * 2**self._rollbacks, AGAIN_LAST_S)
         self._rollbacks = min(self._rollbacks + 1, MOST_DOUBLINGS)
@@ -158,7 +160,6 @@ class ExactlyOnce:
         if not moved and not self._producer.is_open:
             self._reset()
             return False
-        began_s = self._clock.monotonic_s()
         with self._metrics.stage("commit"):
             self._producer.commit(moved, membership, within_s=self._timeout_s)
         for source, position in moved.items():
@@ -166,11 +167,13 @@ class ExactlyOnce:
         self._rollbacks = 0
         self._metrics.transactions_total.labels("committed").inc()
         self._metrics.confirm()
-        self._metrics.transaction_seconds.observe(self._clock.monotonic_s() - began_s)
+        if self._open_s is not None:
+            self._metrics.transaction_seconds.observe(self._clock.monotonic_s() - self._open_s)
         self._reset()
+        self._is_long = False
         return True
 
     def _reset(self) -> None:
         self._began_s = self._open_s = self._membership = None
-        self._is_asked = self._is_long = False
+        self._is_asked = False
         self._due_s = NEVER

@@ -73,6 +73,22 @@ def test_after_a_rollback_everything_is_dropped_until_the_rewind_and_then_scored
     assert ground.intake.given[0] == 7
 
 
+def test_after_a_rollback_the_first_transaction_is_kept_open_over_no_second_call(ground: Ground) -> None:
+    ground.transactions.fates.append(Fate.ROLLED_BACK)
+    score(ground)
+    commit(ground)
+    ground.turn(2)
+    ground.inbox.put(told.Rewound([Assigned(FIRST, 3, 0, committed=True)]))
+    ground.poll([ground.value(1.0)] * 8, epoch=3)
+    ground.turn()
+    ground.poll([ground.value(1.0)] * 8, offset=8, epoch=3)
+    ground.turn(2)
+    assert len(ground.transactions.sent) == 8
+    ground.inbox.put(told.Member(MEMBERSHIP))
+    ground.turn()
+    assert ground.transactions.committed == {FIRST: 8}
+
+
 @pytest.mark.parametrize("fate", [Fate.UNKNOWN_DONE, Fate.UNKNOWN_ROLLED_BACK])
 def test_where_nobody_knows_the_next_transaction_waits_for_another_producer(ground: Ground, fate: Fate) -> None:
     ground.transactions.fates.append(fate)
