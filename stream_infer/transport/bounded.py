@@ -11,12 +11,19 @@ def bounded(call: Callable[[], object], *, within_s: float) -> None:
     A call that takes longer is left behind with its thread, which holds what the call needs and hinders no exit.
     """
     outcome: Future[object] = Future()
+    threading.Thread(target=_make, args=(call, outcome), name="bounded-call", daemon=True).start()
+    try:
+        outcome.result(within_s)
+    finally:
+        # What is raised holds this frame: together they would hold the call's client until the collector comes.
+        del outcome
 
-    def make() -> None:
-        try:
-            outcome.set_result(call())
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            outcome.set_exception(error)
 
-    threading.Thread(target=make, name="bounded-call", daemon=True).start()
-    outcome.result(within_s)
+def _make(call: Callable[[], object], outcome: Future[object]) -> None:
+    try:
+        outcome.set_result(call())
+    except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+        outcome.set_exception(error)
+    finally:
+        # As above.
+        del outcome
