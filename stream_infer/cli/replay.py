@@ -13,6 +13,7 @@ from stream_infer.cli.whole_topic import read_whole
 from stream_infer.clock import SystemClock
 from stream_infer.errors import Stop
 from stream_infer.pipeline.origin import RETRY_HEADERS, origin_headers, read_attempt, read_origin
+from stream_infer.pipeline.reject import OWN
 from stream_infer.records import Place
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import create_client, producer_config
@@ -85,7 +86,7 @@ class Replay:
 
     def send(self, letter: Letter, origin: Place) -> None:
         """Hand one letter to librdkafka; raises `Stop` when an earlier one was refused."""
-        kept = [(name, value) for name, value in letter.own_headers if name not in RETRY_HEADERS]
+        kept = [(name, value) for name, value in letter.own_headers if name not in RETRY_HEADERS | OWN]
         # The stubs want lists of what is not only bytes.
         headers: list[tuple[str, str | bytes | None]] = [*kept, *origin_headers(origin, attempt=letter.attempt + 1)]
         while not self._queued(letter, headers):

@@ -1,5 +1,6 @@
 """Origin: a record of the retry topic says which input record it is; its answer names that one."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -11,6 +12,9 @@ PARTITION: Final = "stream_infer.original_partition"
 OFFSET: Final = "stream_infer.original_offset"
 ATTEMPT: Final = "stream_infer.attempt"
 RETRY_HEADERS: Final = frozenset({TOPIC, PARTITION, OFFSET, ATTEMPT})
+DECIMAL: Final = re.compile(rb"[0-9]{1,19}")
+MOST_PARTITION: Final = 2**31 - 1
+MOST_OFFSET: Final = 2**63 - 1
 
 
 def with_origins(records: Records, retry_topic: str) -> Records:
@@ -37,19 +41,25 @@ def origin_headers(origin: Place, *, attempt: int) -> Headers:
 def read_origin(headers: Headers | None) -> Place | None:
     """Return the origin that a retry record's headers name; None when they name none."""
     said = dict(headers or ())
-    topic, partition, offset = said.get(TOPIC), said.get(PARTITION), said.get(OFFSET)
-    if not topic or not partition or not offset or not (partition.isdigit() and offset.isdigit()):
+    topic = said.get(TOPIC)
+    partition, offset = read_number(said.get(PARTITION), MOST_PARTITION), read_number(said.get(OFFSET), MOST_OFFSET)
+    if not topic or partition is None or offset is None:
         return None
     try:
-        return Place(Partition(topic.decode(), int(partition)), int(offset))
+        return Place(Partition(topic.decode(), partition), offset)
     except UnicodeDecodeError:
         return None
 
 
 def read_attempt(headers: Headers | None) -> int:
     """Return which attempt a record is: 0 for one that never came from the retry topic."""
-    said = dict(headers or ()).get(ATTEMPT) or b""
-    return int(said) if said.isdigit() else 0
+    return read_number(dict(headers or ()).get(ATTEMPT), MOST_OFFSET) or 0
+
+
+def read_number(text: bytes | None, most: int) -> int | None:
+    """Return a whole number of decimal digits up to `most`; None for anything else, however long."""
+    number = int(text) if text is not None and DECIMAL.fullmatch(text) else None
+    return number if number is not None and number <= most else None
 
 
 def _origins(records: Records, retry_topic: str) -> Iterator[Place | None]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from stream_infer.errors import Reject, Stop
+from stream_infer.pipeline.origin import ATTEMPT, read_attempt
 from stream_infer.pipeline.ports import Outgoing, OutputProducer, Unsent
 from stream_infer.records import Headers, Records
 
@@ -13,10 +14,13 @@ OMITTED: Final = "stream_infer.omitted_value_bytes"
 STAGE: Final = "stream_infer.stage"
 MODEL_VERSION: Final = "stream_infer.model_version"
 OWN: Final = frozenset(
-    {OMITTED, STAGE, MODEL_VERSION}
+    {OMITTED, STAGE, MODEL_VERSION, ATTEMPT}
     | {PREFIX + name for name in ("exception", "message", "stacktrace", "topic", "partition", "offset")}
 )
-"""Headers that a dead letter has besides those of its record."""
+"""Headers that a dead letter has behind those of its record; `FIRST` begins them."""
+FIRST: Final = PREFIX + "exception"
+MOST_CHARACTERS: Final = 1000
+"""Of a message, which may be a model's own words of any length."""
 
 
 class DeadLetters:
@@ -69,16 +73,25 @@ def _without_values(letters: Outgoing) -> Outgoing:
 
 def _headers(records: Records, reject: Reject, model_version: str) -> Headers:
     own = list((records.headers[reject.row] if records.headers else None) or ())
-    return own + [(name, value.encode()) for name, value in _describe(records, reject, model_version)]
+    said = _describe(records, reject, model_version)
+    # A model's words may hold what UTF-8 cannot.
+    return own + [(name, value.encode("utf-8", "replace")) for name, value in said]
 
 
 def _describe(records: Records, reject: Reject, model_version: str) -> Iterator[tuple[str, str]]:
     source, offset = records.origin(reject.row)
-    yield PREFIX + "exception", str(reject.reason)
-    yield PREFIX + "message", reject.message
+    yield FIRST, str(reject.reason)
+    yield PREFIX + "message", reject.message[:MOST_CHARACTERS]
     yield PREFIX + "stacktrace", ""
     yield PREFIX + "topic", source.topic
     yield PREFIX + "partition", str(source.partition)
     yield PREFIX + "offset", str(offset)
     yield STAGE, str(reject.stage)
     yield MODEL_VERSION, model_version
+    yield ATTEMPT, str(_attempt(records, reject.row))
+
+
+def _attempt(records: Records, row: int) -> int:
+    """Return which attempt a record of the retry topic is; 0 for every other, whatever its headers say."""
+    is_retry = records.origins is not None and records.origins[row] is not None
+    return read_attempt(records.headers[row]) if is_retry and records.headers else 0

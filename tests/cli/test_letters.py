@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream_infer.cli.letters import Letter, Selection
+from stream_infer.cli.letters import Letter, Selection, letter_of
 from stream_infer.cli.replay import Chooser, Replayed
 from stream_infer.records import Partition, Place
 
@@ -21,12 +21,7 @@ LETTER = Letter(
     key=b"k",
     value=b"v",
     timestamp_ms=1_000,
-    headers=[
-        ("trace", b"abc"),
-        ("stream_infer.attempt", b"1"),
-        ("__streams.errors.topic", b"events"),
-        ("stream_infer.stage", b"infer"),
-    ],
+    own_headers=[("trace", b"abc"), ("stream_infer.attempt", b"1")],
 )
 
 
@@ -53,8 +48,64 @@ def test_what_is_not_whole_is_left(change: dict[str, int | None], why: str) -> N
     assert why in str(Chooser([], max_attempts=3).refusal(replace(LETTER, **change)))  # type: ignore[arg-type] # one of two fields
 
 
-def test_the_headers_that_the_record_came_with_are_told_from_those_of_the_letter() -> None:
-    assert LETTER.own_headers == [("trace", b"abc"), ("stream_infer.attempt", b"1")]
+OWN = [("trace", b"abc"), ("stream_infer.attempt", b"99"), ("stream_infer.omitted_value_bytes", "\u00b2".encode())]
+"""What a record came with: names of the worker's own among them, with content that no worker writes."""
+ADDED = [
+    ("__streams.errors.exception", b"non_finite"),
+    ("__streams.errors.message", b"NaN"),
+    ("__streams.errors.topic", b"events"),
+    ("__streams.errors.partition", b"1"),
+    ("__streams.errors.offset", b"40"),
+    ("stream_infer.stage", b"infer"),
+    ("stream_infer.model_version", b"1"),
+    ("stream_infer.attempt", b"2"),
+]
+
+
+class Written:
+    """A record of the dead-letter topic as librdkafka hands it over."""
+
+    def __init__(self, headers: list[tuple[str, bytes]]) -> None:
+        self._headers = headers
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return self._headers
+
+    def topic(self) -> str:
+        return "dead"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return 3
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1_000
+
+    def key(self) -> bytes:
+        return b"k"
+
+    def value(self) -> bytes:
+        return b"v"
+
+
+def letter(headers: list[tuple[str, bytes]]) -> Letter:
+    return letter_of(Written(headers))  # type: ignore[arg-type] # made messages
+
+
+def test_only_what_the_worker_wrote_counts_whatever_names_the_record_came_with() -> None:
+    found = letter(OWN + ADDED)
+    assert (found.origin, found.reason, found.attempt, found.omitted_bytes) == (ORIGIN, "non_finite", 2, None)
+    assert found.own_headers == OWN
+    assert letter([*OWN, *ADDED, ("stream_infer.omitted_value_bytes", b"7")]).omitted_bytes == 7
+
+
+@pytest.mark.parametrize("number", [b"1" * 5_000, b"2147483648", b"-1", b"one", b"", "\u0661".encode()])
+def test_a_letter_with_a_number_that_is_none_is_listed_without_an_origin(number: bytes) -> None:
+    forged = [(name, number if name.endswith("partition") else value) for name, value in ADDED]
+    assert letter(forged).origin is None
+    assert letter(OWN).attempt == 0
 
 
 @pytest.mark.parametrize(

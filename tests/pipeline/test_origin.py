@@ -44,6 +44,9 @@ def test_what_a_replay_writes_is_what_the_worker_reads(place: Place, attempt: in
         [(TOPIC, b"events"), (PARTITION, b"-1"), (OFFSET, b"5")],
         [(TOPIC, b"events"), (PARTITION, b"one"), (OFFSET, b"5")],
         [(TOPIC, b"\xff\xfe"), (PARTITION, b"1"), (OFFSET, b"5")],
+        [(TOPIC, b"events"), (PARTITION, b"1"), (OFFSET, b"9" * 5_000), (ATTEMPT, b"9" * 5_000)],
+        [(TOPIC, b"events"), (PARTITION, b"1"), (OFFSET, b"%d" % 2**63)],
+        [(TOPIC, b"events"), (PARTITION, b"%d" % 2**31), (OFFSET, b"5")],
         [(TOPIC, None), (PARTITION, None), (OFFSET, None), (ATTEMPT, None)],
     ],
 )
