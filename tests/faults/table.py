@@ -31,11 +31,12 @@ def filled(text: str, ledger: Path) -> str:
 def _tables(lines: Sequence[Line]) -> Iterator[str]:
     for guarantee in GUARANTEES:
         own = [line for line in lines if line["guarantee"] == guarantee]
-        if own:
-            yield from _table(guarantee, own)
+        held = [line for line in own if not line["broken"]]
+        if held:
+            yield from _table(guarantee, held, left_out=len(own) - len(held))
 
 
-def _table(guarantee: str, lines: Sequence[Line]) -> Iterator[str]:
+def _table(guarantee: str, lines: Sequence[Line], *, left_out: int) -> Iterator[str]:
     faults = defaultdict(list)
     for line in lines:
         for kind, found in line["faults"].items():
@@ -50,6 +51,7 @@ def _table(guarantee: str, lines: Sequence[Line]) -> Iterator[str]:
         f"{_sum(lines, 'records'):,} records, {injections:,} faults, {kills:,} of them kills of a worker: "
         f"{_sum(lines, 'lost'):,} lost, {_duplicated(lines)}, {_sum(lines, 'out_of_order'):,} out of order, "
         f"{_sum(lines, 'wrong'):,} wrong."
+        + (f" Left out: {left_out} more, in which a law did not hold." if left_out else "")
     )
     yield ""
     yield "| fault | injections | records | lost | duplicated | recovery, median (s) | longest (s) |"

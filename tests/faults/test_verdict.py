@@ -112,6 +112,11 @@ def invent(topics: Topics) -> None:
     topics[1].append(prediction(9, EVENTS + 5, [0.5, 0.5]))
 
 
+def refuse_a_sound_one(topics: Topics) -> None:
+    del topics[1][0]
+    topics[2].append(letter(1, 0))
+
+
 def answer_null(topics: Topics) -> None:
     topics[2].append(letter(1, NULL))
 
@@ -128,6 +133,7 @@ def answer_null(topics: Topics) -> None:
         (not_a_number, "1 wrong"),
         (invent, "1 answers to nothing"),
         (answer_null, "1 answers to nothing"),
+        (refuse_a_sound_one, "1 dead letters of sound records"),
     ],
 )
 def test_one_mutation_is_found(mutate: Callable[[Topics], None], found: str) -> None:
@@ -145,8 +151,14 @@ def test_a_repeated_answer_breaks_only_exactly_once() -> None:
 
 def test_a_reader_that_read_along_saw_what_is_there_afterwards() -> None:
     afterwards = {0: [(0, 11), (1, 22), (3, 33)]}
-    assert differences({0: [(0, 11), (1, 22)]}, afterwards) == []
+    assert differences({0: [(0, 11), (1, 22), (3, 33)]}, afterwards) == []
     assert differences({0: [(0, 11), (2, 99), (3, 33)]}, afterwards) == [
         "partition 0: a reader of committed records saw other ones at offset 2"
     ]
     assert len(differences({0: [(0, 11), (0, 11), (1, 22)]}, afterwards)) == 2
+
+
+def test_a_reader_that_read_along_may_end_before_the_last_records_but_not_long_before() -> None:
+    afterwards = {0: [(number, number) for number in range(20)]}
+    assert differences({0: afterwards[0][:19]}, afterwards) == []
+    assert differences({}, afterwards) == ["a reader of committed records saw 0 of 20 records"]

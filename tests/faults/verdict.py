@@ -29,12 +29,14 @@ class Verdict:
     out_of_order: int = 0
     wrong: int = 0
     phantoms: int = 0
+    undeserved: int = 0
     findings: list[str] = field(default_factory=list)
 
     def broken(self, *, exactly_once: bool) -> list[str]:
         """Say what no run may have, and where the first of it is."""
         counts = {"lost": self.lost, "out of order": self.out_of_order, "wrong": self.wrong}
-        counts |= {"answers to nothing": self.phantoms} | ({"duplicated": self.duplicated} if exactly_once else {})
+        counts |= {"answers to nothing": self.phantoms, "dead letters of sound records": self.undeserved}
+        counts |= {"duplicated": self.duplicated} if exactly_once else {}
         found = [f"{count:,} {what}" for what, count in counts.items() if count]
         return [*found, *self.findings] if found else []
 
@@ -112,6 +114,9 @@ class Judge:
             source = source_of(headers_of(message))
             self.verdict.dead_letters += 1
             self._count(source.partition, source.offset)
+            if self._is_sound(source.partition, source.offset):
+                self.verdict.undeserved += 1
+                self.verdict.find("refused, though it can be scored", [(source.partition, source.offset)])
 
     def end(self) -> Verdict:
         """Return the verdict over everything that was taken."""
@@ -162,6 +167,10 @@ class Judge:
             self.verdict.wrong += int(wrong.sum())
             self.verdict.find("wrong scores", (rows[row][:2] for row in np.flatnonzero(wrong)))
         self._waiting.clear()
+
+    def _is_sound(self, lane: int, offset: int) -> bool:
+        """Whether a record can be scored: all its features are there and are numbers."""
+        return self._is_known(lane, offset) and bool(np.isfinite(self._inputs.features[lane][offset]).all())
 
     def _is_known(self, lane: int, offset: int) -> bool:
         return lane in self._counts and offset < len(self._counts[lane])
