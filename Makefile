@@ -13,13 +13,13 @@ BENCHES := .venv/benches
 ARGS ?=
 
 .PHONY: help test unit test-chart test-docker test-integrations test-rollouts faults soak lint types format demo bench bench-heavy \
-	bench-latency bench-partitions bench-memory bench-scaling bench-swap bench-gpu test-cuda clean
+	bench-latency bench-partitions bench-memory bench-metrics bench-scaling bench-swap bench-gpu test-cuda clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: lint types ## everything that CI runs: lint, types, and the tests on a real Kafka
-	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist load --maxschedchunk 1 $(ARGS)
 
 unit: $(INSTALLED) ## the tests that need no Kafka
 	$(BIN)/python -m pytest -m "not broker and not chart and not cuda and not docker and not integrations and not rollouts_full and not faults" $(ARGS)
@@ -80,6 +80,9 @@ bench-partitions: $(BENCHES) ## one worker on 4 and on 1,000 partitions
 
 bench-memory: $(BENCHES) ## ten minutes at full load, and a slow output side
 	$(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-metrics: $(BENCHES) ## what the metrics page costs
+	$(BIN)/python -m benchmarks.scrape $(ARGS)
 
 bench-scaling: $(BENCHES) ## 1, 2 and 4 workers on 8 partitions
 	$(BIN)/python -m benchmarks.scaling $(ARGS)

@@ -4,6 +4,7 @@ run          the speed of all competitors, in one interleaved session: `make ben
 latency      open-loop latency at fixed rates: `make bench-latency`
 partitions   one worker on 4 and on 1,000 partitions: `make bench-partitions`
 memory       ten minutes at full load, and a slow output side: `make bench-memory`
+scrape       what the metrics page costs: `make bench-metrics`
 scaling      1, 2 and 4 workers: `make bench-scaling`
 swap         what the stream notices of a swap: `make bench-swap`
 gpu          models on a CUDA device: `make bench-gpu`

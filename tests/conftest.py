@@ -9,6 +9,8 @@ from stream_infer.logs import say_everything_left_out
 from stream_infer.testing.kafka import Cluster, NoKafka, Topics, kafka_cluster
 
 KAFKA_FIXTURES = frozenset({"kafka", "private_kafka", "stoppable_kafka", "topics"})
+LONG = ("tests/end_to_end/", "tests/faults/", "tests/demo/", "tests/house/test_documents.py")
+"""Where a test may take a minute: these begin first, so that processes that share the tests end at the same time."""
 NOTES = pytest.StashKey[list[str]]()
 NO_KAFKA = pytest.StashKey[str]()
 DESELECTED = pytest.StashKey[dict[str, list[str]]]()
@@ -24,6 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if KAFKA_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -61,7 +61,7 @@ def test_the_document_has_a_place_for_every_part_and_each_is_closed() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     places = PLACES.findall(text)
     assert {part for part, _ in places} == {
-        *("speed", "heavy", "latency", "partitions", "memory", "scaling", "gpu"),
+        *("speed", "heavy", "latency", "partitions", "memory", "metrics", "scaling", "gpu"),
         *("swap-export", "swap-safetensors"),
     }
     assert {script for _, script in places} <= SOURCES.keys()

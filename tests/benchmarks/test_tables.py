@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import latency_report, memory, scaling
+from benchmarks import latency_report, memory, scaling, scrape, stats
 from benchmarks.competitors import AIOKAFKA, EXACT, FAUST, PLAIN, TUNED, WORKER
 from benchmarks.goals import Goal, Timed, latency_goals, speed_goals
 from benchmarks.latency_report import Timing
@@ -143,3 +143,17 @@ def test_one_part_of_the_results_is_replaced_and_the_others_stay(tmp_path: Path)
     write_results(path, "speed", found={"a": 2})
     assert '"a": 2' in path.read_text()
     assert '"bound": 2.0' in path.read_text()
+
+
+def test_a_share_of_pages_is_told_with_its_median_and_its_slowest() -> None:
+    found = scrape.pages([float(number) for number in range(1, 101)], 9_998.0)
+    assert (found.p50_ms, found.p99_ms, found.most_ms, found.pages) == (51.0, 100.0, 100.0, 100)
+    with pytest.raises(SystemExit, match="no page was read"):
+        scrape.pages([], 1.0)
+
+
+def test_a_page_that_is_slow_or_dear_is_a_goal_that_is_not_met() -> None:
+    one = stats.spread([1.0])
+    slow, dear = (scrape.Pages(10_000, p50, 200.0, 300.0, 9) for p50 in (20.0, 190.0))
+    told = [scrape.lines(found, scrape.Rates(one, one, one), 1.0) for found in (slow, dear)]
+    assert [sum("**not met**" in line for line in lines) for lines in told] == [1, 2]
