@@ -67,7 +67,7 @@ class Pump:
             state=feed.state,
             stopping=stopping,
         )
-        self._rebalancer.waiting = self._note_state
+        self._rebalancer.waiting = self._wait_for_starts
         self._held: set[Partition] = set()
         self._look_at_s = self._restart_at_s = 0.0
         self._paused = False
@@ -229,10 +229,18 @@ class Pump:
         if offsets:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
-    def _answer(self) -> None:
-        """Do what the compute thread asked for, in an order that lets it see what changed before."""
+    def _wait_for_starts(self) -> None:
+        """Do what cannot wait while a dead owner's transaction holds new partitions up: the others' are committed."""
+        self._note_state()
+        self._answer_membership()
+
+    def _answer_membership(self) -> None:
         if self._feed.commits.take_membership():
             self._feed.inbox.put(Member(self._rebalancer.membership()))
+
+    def _answer(self) -> None:
+        """Do what the compute thread asked for, in an order that lets it see what changed before."""
+        self._answer_membership()
         if self._feed.commits.take_rewind():
             if self._rebalancer.rewind():
                 self._consumer.pause(_partitions(self._held & set(self._ownership.sources)))

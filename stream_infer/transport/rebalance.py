@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 repeated = Repeated(log)
 
 COMMITTED_TIMEOUT_S: Final = 10.0
+START_ATTEMPT_S: Final = 2.0
+"""Of one question where partitions start, which a dead owner's transaction may hold up; `waiting` is called between."""
 ASK_AGAIN_S: Final = 0.1
 SETTLE_TIMEOUT_S: Final = 45.0
 WAITING: Final = "waiting for committed offsets: %s"
@@ -233,7 +235,7 @@ class Rebalancer:
         while not (self.closing or self._stopping()):
             self.waiting()
             try:
-                committed = self._consumer.committed(partitions, timeout=COMMITTED_TIMEOUT_S)
+                committed = self._consumer.committed(partitions, timeout=START_ATTEMPT_S)
                 return [self._start(one) for one in committed]
             except KafkaException as error:
                 if not _may_pass(error):
