@@ -64,9 +64,10 @@ class Watched:
         return {(model, version, one): float(one == now) for version, now in states.items() for one in State}
 
     def revision(self) -> Mapping[str, float]:
-        """Return the revision that serves, by model."""
+        """Return the revision that serves, by model; nothing while none does, as revision 0 is the settings' own."""
         status = self.status()
-        return {status.model: status.applied_revision} if status else {}
+        serves = status is not None and any(one.state == State.ACTIVE for one in status.versions)
+        return {status.model: status.applied_revision} if status and serves else {}
 
     def skew(self) -> Mapping[str, float]:
         """Return by model whether another version serves than the control topic names."""
