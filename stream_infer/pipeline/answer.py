@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_infer.clock import Clock
-from stream_infer.errors import Reject
+from stream_infer.errors import Reject, Stage
 from stream_infer.metrics import Metrics, Said
 from stream_infer.pipeline.encode import Encoded, PredictionEncoder
 from stream_infer.pipeline.infer import Inferred
@@ -27,7 +27,8 @@ class Answered:
     @property
     def tally(self) -> Tally:
         """How many were answered and refused."""
-        return Tally(len(self.inferred.records) - self.inferred.skipped, len(self.rejects))
+        by_model = sum(reject.stage is Stage.INFER for reject in self.rejects)
+        return Tally(len(self.inferred.records) - self.inferred.skipped, len(self.rejects), by_model)
 
 
 class Answers:

@@ -23,21 +23,27 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Records that were answered or refused, and how many of them were refused."""
+    """Records that were answered or refused, how many of them were refused, and how many of those for the model."""
 
     records: int = 0
     refused: int = 0
+    by_model: int = 0
 
     @property
     def ratio(self) -> float:
         """The share of refused records; 0 of none."""
         return self.refused / self.records if self.records else 0.0
 
+    @property
+    def ratio_by_model(self) -> float:
+        """The share of records that the model refused; 0 of none."""
+        return self.by_model / self.records if self.records else 0.0
+
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.records + other.records, self.refused + other.refused)
+        return Tally(self.records + other.records, self.refused + other.refused, self.by_model + other.by_model)
 
     def __sub__(self, other: "Tally") -> "Tally":
-        return Tally(self.records - other.records, self.refused - other.refused)
+        return Tally(self.records - other.records, self.refused - other.refused, self.by_model - other.by_model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,8 @@ class RefusalLimit:
             return Fate.STOP
         if self.is_failing:
             return Fate.STOP if is_full or self._failed >= self.allowed.min_records else Fate.HOLD
-        return Fate.HOLD if is_above and now_s < since_s + self.allowed.window_s else Fate.SEND
+        is_new = now_s < since_s + self.allowed.window_s
+        return Fate.HOLD if is_above and (is_new or window.ratio_by_model > self.allowed.max_ratio) else Fate.SEND
 
     def describe(self, held: Tally) -> str:
         """Say in words what raised suspicion."""

@@ -46,6 +46,15 @@ def test_a_model_that_scored_nothing_since_it_failed_lets_nothing_go_however_lon
     assert judge(limit, Tally(100, 50), now_s=0.0) is Fate.SEND
 
 
+def test_a_model_that_refuses_most_records_of_a_slow_topic_eats_none_of_them_however_long_it_takes() -> None:
+    limit = RefusalLimit(ALLOWED)
+    limit.note_model(scored=4, failed=6)
+    assert judge(limit, Tally(10, 6, by_model=6), now_s=600.0) is Fate.HOLD
+    assert judge(limit, Tally(10, 6, by_model=5), now_s=600.0) is Fate.SEND
+    assert judge(limit, Tally(12, 6, by_model=6), now_s=600.0) is Fate.SEND
+    assert judge(limit, Tally(100, 60, by_model=60), now_s=600.0) is Fate.STOP
+
+
 def test_a_model_that_breaks_after_a_good_minute_stops_the_worker_at_min_records() -> None:
     limit = RefusalLimit(ALLOWED)
     limit.note_sent(0.0, Tally(1_000_000, 0))
