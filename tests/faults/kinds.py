@@ -217,6 +217,17 @@ def swap(field: Field) -> str:
     return f"to version {version}"
 
 
+def kill_worker_in_swap(field: Field) -> str:
+    """Another version, and a worker that dies before it serves."""
+    return f"{swap(field)}, {kill_worker(field)}"
+
+
+def kill_broker_in_swap(field: Field) -> str:
+    """Another version among poison, while a broker is away."""
+    field.flow.poison(POISON)
+    return f"{swap(field)}, {kill_broker(field)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A fault as the table names it; `weight` is how often a soak does it, `keeps_quorum` whether records must flow."""
@@ -249,4 +260,6 @@ KINDS: Sequence[Kind] = (
     Kind("leaders move", move_leaders, 3),
     Kind("poison among the records", poison, 3),
     Kind("version swap", swap, 5),
+    Kind("version swap, and a worker: SIGKILL", kill_worker_in_swap, 4, kills=True),
+    Kind("version swap among poison, and a broker: SIGKILL", kill_broker_in_swap, 1),
 )
