@@ -35,7 +35,8 @@ RUN apt-get update \
     && groupadd --gid 10001 worker \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin worker
 COPY --from=build /opt/stream-infer /opt/stream-infer
-# Whoever gives a GPU to the container finds it; without one these say nothing.
+# Whoever gives a GPU to the container finds it; without one these say nothing. The address is here because the health
+# check asks there; it wins over a settings file, so the chart sets both variables too.
 ENV PATH=/opt/stream-infer/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

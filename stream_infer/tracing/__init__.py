@@ -29,7 +29,7 @@ def open_traces(settings: Settings, *, clock: Clock) -> "Traces | None":
     except ImportError as error:
         message = (
             f"tracing.enabled is true, but {error.name} is not installed: expected the extra otel, "
-            "pip install 'stream-infer-kafka[otel]'"
+            "in a checkout pip install '.[otel]'"
         )
         raise Stop(message) from error
     return spans.open_with(settings, clock=clock)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import yaml
 from tests.house.source import ROOT
 
 CHART = ROOT / "helm" / "stream-infer"
+DOCKERFILE = ROOT / "Dockerfile"
 RELEASE = "fraud"
 NAMESPACE = "scoring"
 NEWEST = "1.37.0"
@@ -121,10 +123,20 @@ class Rendered:
         data = next(one["data"] for one in self.of("ConfigMap") if "helm.sh/hook" not in annotations(one))
         return dict(yaml.safe_load(data["stream-infer.yaml"]))
 
+    def containers(self) -> list[Manifest]:
+        """Return every container of everything that runs."""
+        return [one for pod in self.pods() for one in [*pod["containers"], *pod.get("initContainers", [])]]
+
     def pods(self) -> list[Manifest]:
         """Return the pod spec of everything that runs."""
         templates = [one["spec"]["template"]["spec"] for one in self.all if one["kind"] in {"Deployment", "Job"}]
         return [*templates, *(one["spec"] for one in self.of("Pod"))]
+
+
+def image_environment() -> dict[str, str]:
+    """Return the settings that the image itself has in its environment: those of the Dockerfile's last stage."""
+    last = DOCKERFILE.read_text(encoding="utf-8").rpartition("\nFROM ")[2]
+    return dict(re.findall(r"^(?:ENV )?\s*(STREAM_INFER_\w+)=(\S+)", last, re.MULTILINE))
 
 
 def annotations(manifest: Manifest) -> Mapping[str, str]:

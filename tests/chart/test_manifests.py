@@ -11,14 +11,19 @@ import yaml
 
 from tests.chart.rendering import CHART, NAMESPACE, NEWEST, SETS, Helm, Manifest, annotations, manifests
 from tests.chart.strict import findings
+from tests.house.source import ROOT
 
 pytestmark = pytest.mark.chart
 
 VALUES = SETS[0].parent
 OLDEST = "1.27.0"
 IMAGE_VOLUMES = "1.33.0"
-README = CHART / "README.md"
-EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+DOCUMENTS = (CHART / "README.md", ROOT / "docs" / "tracing.md")
+EXAMPLES = [
+    example
+    for document in DOCUMENTS
+    for example in re.findall(r"^```yaml\n(.*?)^```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+]
 
 
 def name_of(path: Path) -> str:
@@ -69,13 +74,13 @@ def test_all_is_in_the_release_s_namespace_and_told_apart_by_kind_and_name(helm:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_examples_of_the_readme_make_what_is_taken(helm: Helm, example: str) -> None:
+def test_the_examples_of_the_documents_make_what_is_taken(helm: Helm, example: str) -> None:
     rendered = helm.render(yaml.safe_load(example))
     assert [finding for one in rendered.all for finding in findings(one, kubernetes=minor(NEWEST))] == []
 
 
-def test_the_readme_has_examples() -> None:
-    assert len(EXAMPLES) >= 4
+def test_the_documents_have_examples() -> None:
+    assert len(EXAMPLES) >= 5
 
 
 def test_hooks_and_only_those_are_made_before_the_release(helm: Helm) -> None:

@@ -64,6 +64,26 @@ def test_a_url_without_models_is_told_by_its_name(tmp_path: Path, url: str, sent
     assert ended.stderr.strip() == f"modelVolume.download.url is {url}, {sentence}"
 
 
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("ftp://{}127.0.0.1:1/models", "which cannot be copied: [Errno 111] Connection refused"),
+        ("http://{}127.0.0.1:1/models", "where there are no files, expected a repository of models"),
+        # Errors that repeat the URL, or the password alone, or that are about the URL itself.
+        (
+            "zip://models::http://{}127.0.0.1:1/models.zip",
+            "which cannot be copied: http://[hidden]@127.0.0.1:1/models.zip",
+        ),
+        ("hunter2://{}store/models", "which cannot be copied: Protocol not known: [hidden]"),
+        ("http://{}[::1/models", "which cannot be copied: Invalid IPv6 URL"),
+    ],
+)
+def test_a_url_is_told_without_its_user_and_password(tmp_path: Path, url: str, sentence: str) -> None:
+    ended = run(DOWNLOAD, url.format("me:hunter%32@"), str(tmp_path))
+    assert ended.returncode == 1
+    assert ended.stderr.strip() == f"modelVolume.download.url is {url.format('[hidden]@')}, {sentence}"
+
+
 def rendered_arguments(helm: Helm, event: dict[str, Any], url: str) -> list[str]:
     """Return what the chart gives its test, with another address and less time."""
     pod = helm.render(SETS[0].with_name("claim.yaml"), {"test": {"event": event, "timeoutSeconds": 90}}).one("Pod")

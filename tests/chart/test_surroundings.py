@@ -12,6 +12,8 @@ from tests.chart.rendering import CHART, SETS, Helm, Rendered
 pytestmark = pytest.mark.chart
 
 VALUES = SETS[0].parent
+# Of a cluster's DNS, and of its pods on OpenShift.
+DNS = (53, 5353)
 
 
 def name_of(path: Path) -> str:
@@ -98,19 +100,53 @@ def ports(rules: Any) -> set[int]:
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("claim", {53, 9092, 6066}),
-        ("url", {53, 9092, 9094, 6066, 9000}),
-        ("download", {53, 9092, 6066, 443}),
-        ("topics-registry", {53, 9092, 6066, 8081, 443}),
-        ("monitoring", {53, 9092, 9094, 6066, 443, 80}),
-        ("placed", {53, 9095, 6066, 443}),
-        ("exactly-once", {53, 9092, 8080, 443}),
+        ("claim", {*DNS, 9092, 6066}),
+        ("url", {*DNS, 9092, 9094, 6066, 9000}),
+        ("download", {*DNS, 9092, 6066, 443}),
+        ("topics-registry", {*DNS, 9092, 6066, 8081, 443}),
+        ("monitoring", {*DNS, 9092, 9094, 6066, 443, 80}),
+        ("placed", {*DNS, 9095, 6066, 443}),
+        ("exactly-once", {*DNS, 9092, 8080, 443}),
     ],
 )
 def test_pods_reach_what_the_settings_name_and_no_other_port(helm: Helm, name: str, allowed: set[int]) -> None:
     policy = helm.render(VALUES / f"{name}.yaml").one("NetworkPolicy")["spec"]
     assert ports(policy["egress"]) == allowed
     assert policy["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_a_rollout_reaches_every_place_that_it_may_name(helm: Helm) -> None:
+    places: list[Any] = [
+        ["s3://models", "http://store:9000/models", "/models"],
+        "s3://models, http://store:9000/models",
+    ]
+    for allowed in places:
+        given = {"config": {"model": {"allowed_uri_prefixes": allowed}}}
+        policy = helm.render(VALUES / "claim.yaml", given).one("NetworkPolicy")["spec"]
+        assert ports(policy["egress"]) == {*DNS, 9092, 6066, 443, 9000}
+
+
+def test_names_are_asked_for_over_both_protocols(helm: Helm) -> None:
+    (first, *_) = helm.render(VALUES / "claim.yaml").one("NetworkPolicy")["spec"]["egress"]
+    assert {(one["port"], one["protocol"]) for one in first["ports"]} == {
+        (port, protocol) for port in DNS for protocol in ("UDP", "TCP")
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "timeout"),
+    [
+        ({"interval": "5s"}, "5s"),
+        ({"interval": "900ms"}, "900ms"),
+        ({"interval": "1m"}, "10s"),
+        ({"interval": "2m", "scrapeTimeout": "100s"}, "100s"),
+    ],
+    ids=str,
+)
+def test_a_scrape_never_takes_longer_than_until_the_next(helm: Helm, given: dict[str, str], timeout: str) -> None:
+    monitor = helm.render(VALUES / "monitoring.yaml", {"podMonitor": given}).one("PodMonitor")
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert (endpoint["interval"], endpoint["scrapeTimeout"]) == (given["interval"], timeout)
 
 
 def test_pods_are_reached_at_one_port_by_those_who_are_named(helm: Helm) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from stream_infer import __version__
 from stream_infer.settings import Settings, load_settings
-from tests.chart.rendering import SETS, Helm, Rendered
+from tests.chart.rendering import SETS, Helm, Rendered, image_environment
 
 pytestmark = pytest.mark.chart
 
@@ -21,15 +21,24 @@ def name_of(path: Path) -> str:
 
 def settings_of(rendered: Rendered, folder: Path) -> Settings:
     """Return what a worker reads in a pod: the mounted files, and the environment except what is known there alone."""
+    return load_settings(settings_file(rendered, folder), (), environment(rendered.worker))
+
+
+def environment(container: Any) -> dict[str, str]:
+    """Return what a container's environment says of the settings: the image's variables, and over them the chart's."""
+    chart = {one["name"]: one.get("value", "pod-1") for one in container["env"]}
+    return {name: value for name, value in (image_environment() | chart).items() if name != "STREAM_INFER_CONFIG"}
+
+
+def settings_file(rendered: Rendered, folder: Path) -> Path:
+    """Write the mounted files of a worker as they lie in its pod and return the path of its settings."""
     data = next(one["data"] for one in rendered.of("ConfigMap") if "stream-infer.yaml" in one["data"])
     (volume,) = [one for one in rendered.pod["volumes"] if one["name"] == "config"]
     for item in volume["configMap"]["items"]:
         path = folder / item["path"]
         path.parent.mkdir(exist_ok=True)
         path.write_text(data[item["key"]], encoding="utf-8")
-    given = {one["name"]: one.get("value", "pod-1") for one in rendered.worker["env"]}
-    given.pop("STREAM_INFER_CONFIG")
-    return load_settings(folder / "stream-infer.yaml", (), given)
+    return folder / "stream-infer.yaml"
 
 
 def mounts(container: Any) -> dict[str, Any]:
@@ -55,6 +64,18 @@ def test_the_worker_takes_its_settings_and_finds_in_the_pod_what_they_name(
 
 
 @pytest.mark.parametrize("values", SETS, ids=name_of)
+def test_the_environment_of_every_container_changes_nothing_of_the_settings_file_but_the_id(
+    helm: Helm, values: Path, tmp_path: Path
+) -> None:
+    rendered = helm.render(values)
+    file = settings_file(rendered, tmp_path)
+    written = load_settings(file, (), {}).model_dump(exclude={"worker_id"})
+    assert {"STREAM_INFER_WEB__HOST", "STREAM_INFER_WEB__PORT"} <= set(image_environment())
+    for container in rendered.containers():
+        assert load_settings(file, (), environment(container)).model_dump(exclude={"worker_id"}) == written
+
+
+@pytest.mark.parametrize("values", SETS, ids=name_of)
 def test_every_container_is_as_harmless_as_it_can_be(helm: Helm, values: Path) -> None:
     rendered = helm.render(values)
     for pod in rendered.pods():
@@ -63,12 +84,12 @@ def test_every_container_is_as_harmless_as_it_can_be(helm: Helm, values: Path) -
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"].get("runAsUser", 10001) > 10000
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in [*pod["containers"], *pod.get("initContainers", [])]:
-            assert container["securityContext"]["readOnlyRootFilesystem"] is True
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
-            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-            assert "/tmp" in mounts(container)
-            assert container["resources"]["requests"]["memory"]
+    for container in rendered.containers():
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert "/tmp" in mounts(container)
+        assert container["resources"]["requests"]["memory"]
     assert all(one["automountServiceAccountToken"] is False for one in rendered.of("ServiceAccount"))
 
 
@@ -185,13 +206,29 @@ def test_a_platform_that_names_users_is_given_none(helm: Helm) -> None:
     assert rendered.one("Deployment")["metadata"]["name"] == "fraud-scorer"
 
 
-def test_threads_are_as_many_as_cores_are_asked_for_unless_named(helm: Helm) -> None:
-    def threads(name: str) -> Any:
-        (given,) = [one for one in helm.render(VALUES / name).worker["env"] if one["name"] == "OMP_NUM_THREADS"]
-        return given.get("value") or given["valueFrom"]["resourceFieldRef"]["resource"]
+@pytest.mark.parametrize(
+    ("cpu", "threads"), [(1, "1"), ("500m", "1"), ("2", "1"), ("3500m", "1"), (4, "2"), ("6.5", "3"), ("16000m", "8")]
+)
+def test_torch_has_half_of_the_cores_that_are_asked_for(helm: Helm, cpu: Any, threads: str) -> None:
+    rendered = helm.render(VALUES / "claim.yaml", {"resources": {"requests": {"cpu": cpu}}})
+    assert {"name": "OMP_NUM_THREADS", "value": threads} in rendered.worker["env"]
 
-    assert threads("claim.yaml") == "requests.cpu"
-    assert threads("placed.yaml") == "2"
+
+def test_torch_has_as_many_threads_as_are_named(helm: Helm) -> None:
+    given = [one for one in helm.render(VALUES / "placed.yaml").worker["env"] if one["name"] == "OMP_NUM_THREADS"]
+    assert given == [{"name": "OMP_NUM_THREADS", "value": "2"}]
+
+
+def test_every_container_sees_the_variables_and_the_volumes_that_are_added(helm: Helm) -> None:
+    volume = {"type": "download", "download": {"url": "s3://models"}}
+    everything = {"topicsJob": {"enabled": True}, "modelVolume": volume, "config": {"model": {"repository": "/models"}}}
+    rendered = helm.render(VALUES / "placed.yaml", everything)
+    assert {one["name"] for one in rendered.containers()} == {"worker", "download", "topics", "test"}
+    for container in rendered.containers():
+        assert {"name": "AWS_REGION", "value": "eu-central-1"} in container["env"]
+        assert mounts(container)["/etc/ssl/own"] == {"name": "trust", "mountPath": "/etc/ssl/own", "readOnly": True}
+    for pod in rendered.pods():
+        assert {"name": "trust", "configMap": {"name": "trust"}} in pod["volumes"]
 
 
 def test_an_image_is_named_by_its_digest_or_by_the_app_s_version(helm: Helm) -> None:

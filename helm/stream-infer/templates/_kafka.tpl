@@ -1,10 +1,6 @@
-{{/* The input topics, as JSON; settings may name them in one text. */}}
+{{/* The input topics, as JSON. */}}
 {{- define "stream-infer.inputs" -}}
-{{- $topics := first (include "stream-infer.held" (list . "topics.input") | fromJsonArray) -}}
-{{- if kindIs "string" $topics -}}
-{{- $topics = regexSplit "[,\\s]+" $topics -1 | compact -}}
-{{- end -}}
-{{- toJson $topics -}}
+{{- include "stream-infer.names" (list . "topics.input") -}}
 {{- end -}}
 
 {{/* Ports of the brokers, as JSON: those of `bootstrap_servers` (9092 where none is named) and of `networkPolicy`. */}}
@@ -18,16 +14,6 @@
 {{- $ports = append $ports (int $port) -}}
 {{- end -}}
 {{- $ports | uniq | toJson -}}
-{{- end -}}
-
-{{/* A URL's port as text: its own, else what its scheme means. */}}
-{{- define "stream-infer.urlPort" -}}
-{{- $own := regexFind "^[a-z0-9+.-]+://[^/]*:[0-9]+" . -}}
-{{- if $own -}}
-{{ regexFind "[0-9]+$" $own }}
-{{- else -}}
-{{ hasPrefix "http://" . | ternary "80" "443" }}
-{{- end -}}
 {{- end -}}
 
 {{- define "stream-infer.securityProtocol" -}}

@@ -43,6 +43,11 @@ imagePullSecrets:
 {{- $cache := include "stream-infer.setting" (list . "model.cache_directory") -}}
 - name: STREAM_INFER_CONFIG
   value: /etc/stream-infer/stream-infer.yaml
+# The image has variables of these names, which would win over the settings file.
+- name: STREAM_INFER_WEB__HOST
+  value: {{ include "stream-infer.setting" (list . "web.host") | quote }}
+- name: STREAM_INFER_WEB__PORT
+  value: {{ include "stream-infer.setting" (list . "web.port") | quote }}
 - name: HOME
   value: /tmp
 - name: XDG_CACHE_HOME
@@ -75,10 +80,18 @@ envFrom:
   mountPath: /run/secrets/stream-infer
   readOnly: true
 {{- end }}
+{{ include "stream-infer.commonMounts" . }}
+{{- end -}}
+
+{{/* The mounts of every container, those that only copy models too. */}}
+{{- define "stream-infer.commonMounts" -}}
 - name: tmp
   mountPath: /tmp
 - name: cache
   mountPath: {{ include "stream-infer.setting" (list . "model.cache_directory") }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/* The volumes of those mounts; takes the root and the ConfigMap's name. */}}
@@ -116,6 +129,9 @@ envFrom:
 - name: cache
   emptyDir:
     sizeLimit: {{ .cacheSizeLimit }}
+{{- with .extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

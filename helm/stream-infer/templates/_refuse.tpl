@@ -1,13 +1,14 @@
 {{/* Fails with a sentence for each combination of values that cannot work; the schema looks at each value alone. */}}
 {{- define "stream-infer.refuse" -}}
 {{- $sentences := list -}}
-{{- range $part := list "Scaling" "Settings" "Secrets" "Model" "Device" "Keda" "Environment" -}}
+{{- range $part := list "Scaling" "Settings" "Secrets" "Urls" "Model" "Device" "Keda" "Monitor" "Environment" -}}
 {{- range $line := include (printf "stream-infer.refuse%s" $part) $ | splitList "\n" -}}
 {{- with trim $line }}{{ $sentences = append $sentences . }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- if $sentences -}}
-{{- fail (printf "\n%s" (join "\n" $sentences)) -}}
+{{- $text := join "\n" $sentences -}}
+{{- fail (printf "\n%s" (regexReplaceAll "://[^/\\s]+@" $text "://[hidden]@")) -}}
 {{- end -}}
 {{- end -}}
 
@@ -49,13 +50,11 @@ config.model.cache_directory is {{ $cache | default "null" }}, expected an absol
 {{- end -}}
 
 {{- define "stream-infer.refuseSecrets" -}}
-{{- $secret := .Files.Get "files/settings.json" | fromJson }}
 {{- range $section, $value := dict "kafka" "secrets.kafka" "schema_registry" "secrets.schemaRegistry" }}
 {{- $given := index $.Values.config $section | default dict }}
 {{- range $map := list "properties" "consumer_properties" "producer_properties" }}
 {{- range $name, $_ := index $given $map | default dict }}
-{{- $isHidden := and (regexMatch $secret.secretPattern $name) (not (regexMatch $secret.publicPattern $name)) }}
-{{- if $isHidden }}
+{{- if include "stream-infer.isSecret" (list $ $name) }}
 config.{{ $section }}.{{ $map }}.{{ $name }} is a secret in a ConfigMap, expected it in an existing Secret that {{ $value }} names.
 {{- end }}
 {{- end }}
@@ -68,6 +67,36 @@ config.{{ $section }}.{{ $map }}.{{ $name }} and {{ $value }}.{{ $name }} are bo
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values }}
+{{- $hasNoGroup := and (not (kindIs "invalid" .security.runAsUser)) (kindIs "invalid" .security.runAsGroup) }}
+{{- if and (or .secrets.kafka .secrets.schemaRegistry) $hasNoGroup }}
+security.runAsGroup is null and security.runAsUser {{ .security.runAsUser | int64 }}, expected a group, or both null: mounted secrets are read by their group.
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "stream-infer.refuseUrls" -}}
+{{- range $name := include "stream-infer.withUser" (list .Values "") | splitList "\n" | compact | uniq }}
+{{ $name }} has a URL with a user or a password in it, expected none: whoever sees the manifests would read them.
+{{- end }}
+{{- end -}}
+
+{{/* Names of the values that hold a URL with a user, a line each; takes a value and its name. */}}
+{{- define "stream-infer.withUser" -}}
+{{- $value := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- if or (kindIs "map" $value) (kindIs "slice" $value) -}}
+{{- range $step, $inner := $value -}}
+{{- include "stream-infer.withUser" (list $inner (printf "%s.%v" $name $step | trimPrefix ".")) -}}
+{{- end -}}
+{{- else if kindIs "string" $value -}}
+{{- range $found := regexFindAll "[A-Za-z0-9+.-]+://[^/\\s]+@" $value -1 -}}
+{{- /* Azure's URLs name a container there, which is no secret. */ -}}
+{{- if not (regexMatch "(?i)^(abfss?|wasbs?)://[^:]+@$" $found) -}}
+{{ $name }}{{ "\n" }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "stream-infer.refuseModel" -}}
@@ -129,10 +158,32 @@ config.kafka.properties.{{ $name }} is a file of the worker's, which KEDA cannot
 {{- end }}
 {{- end -}}
 
+{{- define "stream-infer.refuseMonitor" -}}
+{{- $timeout := include "stream-infer.scrapeTimeout" . }}
+{{- $interval := .Values.podMonitor.interval }}
+{{- if gt (include "stream-infer.milliseconds" $timeout | int64) (include "stream-infer.milliseconds" $interval | int64) }}
+podMonitor.scrapeTimeout is {{ $timeout }}, expected at most podMonitor.interval, {{ $interval }}: the Prometheus operator refuses it.
+{{- end }}
+{{- end -}}
+
 {{- define "stream-infer.refuseEnvironment" -}}
 {{- range .Values.extraEnv }}
+{{- if and .value (include "stream-infer.isSecretVariable" (list $ .name)) }}
+extraEnv has a value for {{ .name }}, which is a secret by its name, expected valueFrom, or an existing Secret in extraEnvFrom.
+{{- end }}
+{{- if has .name (list "STREAM_INFER_WEB__HOST" "STREAM_INFER_WEB__PORT") }}
+extraEnv names {{ .name }}, expected config.web instead: probes, port and NetworkPolicy follow that.
+{{- end }}
 {{- if has .name (list "STREAM_INFER_CONFIG" "STREAM_INFER_WORKER_ID" "HOME" "XDG_CACHE_HOME" "TORCHINDUCTOR_CACHE_DIR" "TRITON_CACHE_DIR" "CUDA_CACHE_PATH") }}
 extraEnv names {{ .name }}, expected another name: the chart sets that one.
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* Whether an environment variable holds a secret; takes the root and its name. */}}
+{{- define "stream-infer.isSecretVariable" -}}
+{{- $name := index . 1 | lower | replace "_" "." -}}
+{{- $isPlace := regexMatch "property\\.files\\.|(credentials|\\.path)$" $name -}}
+{{- $isKey := regexMatch "(access|account|api|storage)\\.?key$|connection\\.string$|otlp\\.(.+\\.)?headers$" $name -}}
+{{- if and (not $isPlace) (or $isKey (include "stream-infer.isSecret" (list (index . 0) $name))) }}true{{ end -}}
 {{- end -}}

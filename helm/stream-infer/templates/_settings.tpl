@@ -28,6 +28,22 @@
 {{- include "stream-infer.setting" . | float64 | ceil | int -}}
 {{- end -}}
 
+{{/* A setting that is a list, or one text with commas, as a JSON list. */}}
+{{- define "stream-infer.names" -}}
+{{- $names := first (include "stream-infer.held" . | fromJsonArray) -}}
+{{- if kindIs "string" $names -}}
+{{- $names = regexSplit "[,\\s]+" $names -1 | compact -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end -}}
+
+{{/* Whether the value of a dotted name is a secret; takes the root and the name. */}}
+{{- define "stream-infer.isSecret" -}}
+{{- $patterns := (index . 0).Files.Get "files/settings.json" | fromJson -}}
+{{- $name := index . 1 -}}
+{{- if and (regexMatch $patterns.secretPattern $name) (not (regexMatch $patterns.publicPattern $name)) }}true{{ end -}}
+{{- end -}}
+
 {{- define "stream-infer.isUrl" -}}
 {{- if or (contains "://" .) (hasPrefix "models:/" .) }}true{{ end -}}
 {{- end -}}

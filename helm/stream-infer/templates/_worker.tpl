@@ -36,19 +36,17 @@ topologySpreadConstraints:
 {{- end -}}
 {{- end -}}
 
-{{/* torch would start a thread for each core of the node. */}}
+{{/* Half of the cores asked for, the other half is for reading and sending; without this the node's would be counted. */}}
 {{- define "stream-infer.threads" -}}
 {{- $named := false -}}
 {{- range .Values.extraEnv -}}
 {{- if eq .name "OMP_NUM_THREADS" }}{{ $named = true }}{{ end -}}
 {{- end -}}
-{{- if and (not $named) (dig "requests" "cpu" "" .Values.resources) -}}
+{{- $cpu := dig "requests" "cpu" "" .Values.resources | toString -}}
+{{- if and (not $named) $cpu -}}
+{{- $cores := hasSuffix "m" $cpu | ternary (divf (trimSuffix "m" $cpu) 1000) (float64 $cpu) -}}
 - name: OMP_NUM_THREADS
-  valueFrom:
-    resourceFieldRef:
-      containerName: worker
-      resource: requests.cpu
-      divisor: "1"
+  value: {{ max 1 (divf $cores 2 | floor | int) | quote }}
 {{- end -}}
 {{- end -}}
 
