@@ -11,7 +11,7 @@ import typer
 
 from stream_infer.cli.operator import Operator
 from stream_infer.cli.options import CommonOptions, with_common_options
-from stream_infer.cli.rollout_file import apply_file, read_state, state_yaml
+from stream_infer.cli.rollout_file import apply_state, read_state, state_yaml
 from stream_infer.cli.rollout_view import history_lines, print_history, print_status, status_json
 from stream_infer.cli.rollout_word import Asked, Manner, Word, canary_word, end_tripped, say, speak, start
 from stream_infer.clock import SystemClock
@@ -200,7 +200,10 @@ def watch(
 def apply(
     common: CommonOptions,
     *,
-    file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The desired state, YAML or JSON.")],
+    file: Annotated[
+        Path,
+        typer.Option("--file", "-f", metavar="FILE", help="The desired state, YAML or JSON; - for standard input."),
+    ],
     model: Model = None,
     reason: Reason = None,
     wait: Wait = False,
@@ -210,9 +213,10 @@ def apply(
     """Make the desired state what a file says; nothing is written when it is that already."""
     settings = common.start()
     manner = _manner(settings, model, reason=reason, wait=wait, timeout=timeout, dry_run=dry_run)
-    read_state(file, next_revision=1)  # what is wrong with it is said before any broker is asked
+    state = read_state(file)
+    state.parse(next_revision=1)  # what is wrong with it is said before any broker is asked
     with _operator(settings, manner.model) as operator:
-        apply_file(operator, settings, file, manner=manner)
+        apply_state(operator, settings, state, manner=manner)
 
 
 @app.command("export")

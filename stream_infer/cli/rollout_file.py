@@ -1,8 +1,9 @@
 """The desired state as a file, for `rollout apply` and `rollout export`."""
 
 import json
+import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +18,28 @@ from stream_infer.rollout.operate import Issued
 from stream_infer.rollout.record import BadRecord, Desired, VersionRef, parse_desired, to_json
 from stream_infer.settings import Settings
 
+STANDARD_INPUT: Final = Path("-")
 OF_THE_RECORD: Final = frozenset({"issued_at", "issued_by", "reason", "application_id", "revision"})
 
 
-def apply_file(operator: Operator, settings: Settings, file: Path, *, manner: Manner) -> None:
+@dataclass(frozen=True, slots=True)
+class StateFile:
+    """A desired state as a file has it, YAML or JSON, read once; `name` is the file's."""
+
+    name: str
+    content: Any
+
+    def parse(self, *, next_revision: int) -> Desired:
+        """Return the state; `next_revision` is its revision where it names none. Raises `WrongUse` for what is none."""
+        try:
+            return parse_desired(json.dumps(self.content, default=str).encode(), next_revision=next_revision)
+        except BadRecord as error:
+            raise WrongUse(f"{self.name}: {error}.") from error
+
+
+def apply_state(operator: Operator, settings: Settings, state: StateFile, *, manner: Manner) -> None:
     """Write what a file says, unless the log says it already; versions without a digest are pinned first."""
-    wanted = read_state(file, next_revision=operator.known.revision + 1)
+    wanted = state.parse(next_revision=operator.known.revision + 1)
     if operate.apply(operator.folded, wanted, issued=operator.issued(None)) is not None:
         wanted = _pinned(operator, settings, wanted)
     if operate.apply(operator.folded, wanted, issued=operator.issued(None)) is None:
@@ -38,16 +55,13 @@ def apply_file(operator: Operator, settings: Settings, file: Path, *, manner: Ma
     speak(operator, word, manner=manner)
 
 
-def read_state(file: Path, *, next_revision: int) -> Desired:
-    """Return the state in a YAML or JSON file; `next_revision` is its revision where it names none."""
+def read_state(file: Path) -> StateFile:
+    """Return what a file holds, `-` for standard input; raises `WrongUse` when that is no YAML."""
     try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = sys.stdin.read() if file == STANDARD_INPUT else file.read_text(encoding="utf-8")
+        return StateFile("standard input" if file == STANDARD_INPUT else str(file), yaml.safe_load(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise WrongUse(f"--file is {file}, expected YAML that can be read: {' '.join(str(error).split())}.") from error
-    try:
-        return parse_desired(json.dumps(content, default=str).encode(), next_revision=next_revision)
-    except BadRecord as error:
-        raise WrongUse(f"{file}: {error}.") from error
 
 
 def state_yaml(desired: Desired) -> str:

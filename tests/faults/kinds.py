@@ -218,8 +218,12 @@ def swap(field: Field) -> str:
 
 
 def kill_worker_in_swap(field: Field) -> str:
-    """Another version, and a worker that dies before it serves."""
-    return f"{swap(field)}, {kill_worker(field)}"
+    """A worker dies, and another version is named before it is back: the others swap while they take over."""
+    slot = field.any_slot()
+    slot.process.kill()
+    said = swap(field)
+    field.restart(slot)
+    return f"{said}, {slot.name}"
 
 
 def kill_broker_in_swap(field: Field) -> str:
