@@ -44,7 +44,7 @@ test-cuda: $(INSTALLED) ## what only an NVIDIA GPU can show; without one it says
 test-rollouts: $(INSTALLED) ## all rollouts under load on a real Kafka: every bad version and fault, 1,000 swaps
 	$(BIN)/python -m pytest -m rollouts_full tests/end_to_end $(ARGS)
 
-faults: $(INSTALLED) ## every fault, on one broker and on three, under both guarantees: about 35 minutes
+faults: $(INSTALLED) ## every fault, on one broker and on three, under both guarantees: about 40 minutes
 	$(BIN)/python -m pytest -m faults tests/end_to_end tests/faults
 	$(BIN)/python -m tests.faults every $(ARGS)
 
