@@ -65,6 +65,8 @@ def begin(words: tuple[str, ...], *, folder: Path) -> Running:
 
 
 def _run(words: tuple[str, ...], folder: Path, out: Path, err: Path) -> None:
+    # Tests that a shell has put into the background ignore it, and so would the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     for path, stream in ((out, sys.stdout), (err, sys.stderr)):
         os.dup2(os.open(path, os.O_WRONLY), stream.fileno())
