@@ -97,18 +97,19 @@ def pages(took_ms: Sequence[float], rate: float) -> Pages:
 
 
 @contextmanager
-def asking(port: int, every_s: float) -> Iterator[None]:
-    """Ask for the page on a thread of its own, from the moment on at which there is one, until the block is over."""
+def asking(port: int, every_s: float) -> Iterator[list[int]]:
+    """Ask for the page on a thread of its own until the block is over; gives what came, 0 before there is a page."""
     over = threading.Event()
+    came: list[int] = []
 
     def ask() -> None:
         while not over.wait(every_s):
-            page.read(port)
+            came.append(page.assigned(port))
 
     thread = threading.Thread(target=ask, name="asking")
     thread.start()
     try:
-        yield
+        yield came
     finally:
         over.set()
         thread.join()
@@ -119,9 +120,11 @@ def rate(found: Ground, source: str, options: argparse.Namespace, *, asked: bool
     with topics_of(found.bootstrap_servers) as topics, ExitStack() as stack:
         task = new_task(topics, found, source=source, batch=BATCH)
         start, count = COMPETITORS[WORKER](task), RecordCount(found.bootstrap_servers, task.output)
-        if asked:
-            stack.enter_context(asking(start.port or 0, options.every))
-        return run(start, count=count, events=options.events).events_per_s
+        came = stack.enter_context(asking(start.port or 0, options.every)) if asked else [PARTITIONS]
+        found_rate = run(start, count=count, events=options.events).events_per_s
+        if PARTITIONS not in came:
+            raise SystemExit("the worker that was asked for its page never showed one: take more events")
+        return found_rate
 
 
 def rates(found: Ground, options: argparse.Namespace) -> Rates:
