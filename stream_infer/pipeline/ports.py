@@ -15,7 +15,8 @@ class Outgoing:
     """Records to produce to one topic, as columns of the same length.
 
     `timestamps_ms` are milliseconds since the epoch, int64, -1 for the time of sending; `partitions` is None where the
-    partitioner decides by key, and holds -1 for single rows it decides; `headers` is None when no row has any.
+    partitioner decides by key, and holds -1 for single rows it decides; `headers` is None when no row has any. Raises
+    ValueError for columns of different lengths, of which a producer would leave rows out.
     """
 
     topic: str
@@ -24,6 +25,13 @@ class Outgoing:
     timestamps_ms: NDArray[np.int64]
     partitions: Sequence[int] | None = None
     headers: Sequence[Headers | None] | None = None
+
+    def __post_init__(self) -> None:
+        columns = (self.keys, self.timestamps_ms, self.partitions, self.headers)
+        lengths = {len(self.values), *(len(column) for column in columns if column is not None)}
+        if len(lengths) > 1:
+            message = f"records for {self.topic} have columns of {sorted(lengths)} rows: expected as many in each"
+            raise ValueError(message)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -30,7 +30,7 @@ def fake_subject() -> Subject:
     return Subject(producer, "out", lambda count: producer.delivered[:count])
 
 
-def real_subject(kafka: Any, topics: Any) -> Subject:
+def real_subject(kafka: Any, topics: Any, **properties: Any) -> Subject:
     topic = topics.create("out", partitions=3)
     servers = {"bootstrap.servers": kafka.bootstrap_servers}
     producer = Sink(
@@ -41,6 +41,7 @@ def real_subject(kafka: Any, topics: Any) -> Subject:
             "delivery.report.only.error": True,
             "topic.metadata.propagation.max.ms": 1000,
             "log_level": 0,
+            **properties,
         }
     )
     return Subject(producer, topic, lambda count: read_all(servers, topic, count=count))
@@ -86,6 +87,20 @@ def test_rows_for_one_partition_arrive_in_the_order_in_which_they_were_sent(subj
     subject.producer.send(Outgoing(subject.topic, [None] * 1000, values, np.full(1000, STAMP_MS), [1] * 1000))
     subject.producer.flush()
     assert [one.value for one in subject.read(1000)] == values
+
+
+@pytest.mark.broker
+def test_rows_that_find_the_buffer_full_wait_and_none_is_lost_repeated_or_overtaken(kafka: Any, topics: Any) -> None:
+    subject = real_subject(kafka, topics, **{"queue.buffering.max.messages": 50})
+    values = [b"%d" % number for number in range(500)]
+    subject.producer.send(Outgoing(subject.topic, [b"k"] * 500, values, np.full(500, STAMP_MS), [1] * 500))
+    subject.producer.flush()
+    assert [one.value for one in subject.read(500)] == values
+
+
+def test_columns_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"columns of \[1, 2\] rows"):
+        Outgoing("out", [b"k"], [b"a", b"b"], np.full(2, STAMP_MS))
 
 
 def test_a_record_that_is_too_large_is_named_and_its_neighbours_are_sent(subject: Subject) -> None:
