@@ -40,11 +40,16 @@ class Ground:
             },
             clock=self.clock,
         )
-        while not made.recover(within_s=1.0):
-            self.clock.now_s += 10.0
+        self.recover(made)
         return made
 
+    def recover(self, sink: TransactionalSink) -> None:
+        while not sink.recover(within_s=1.0):
+            self.clock.now_s += 10.0
+
     def send(self, sink: TransactionalSink, value: bytes) -> None:
+        # As the path does: a producer whose connection broke in the transaction before is another one by now.
+        self.recover(sink)
         sink.send(Outgoing(self.output, keys=[None], values=[value], timestamps_ms=np.array([-1])))
 
     def commit(self, sink: TransactionalSink, offset: int) -> None:
@@ -103,8 +108,6 @@ def test_another_producer_of_the_same_id_fences_the_first_which_goes_on_as_a_new
     ground.commit(second, 1)
     assert not first.is_open
     ground.clock.now_s += 10.0
-    while not first.recover(within_s=1.0):
-        ground.clock.now_s += 10.0
     ground.send(first, b"answer to the next")
     ground.commit(first, 2)
     assert ground.seen() == [b"answer", b"answer to the next"]
