@@ -5,7 +5,8 @@ framing, groups, registry, catalog       which schema wrote a record
 check, align, build, rows                the reference decoder: fastavro, record by record
 columns, vet, match, resolve, arrow      the fast decoder: pyruhvro over a batch
 samples, agreement, writer               which of the two serves a writer schema
-decoder, keys, lower, encoder            what the pipeline calls
+decoder, keys                            what the pipeline calls to read
+lower, to_python, encoder                what it calls to write: pyruhvro over a batch, or fastavro
 partial                                  what a person is shown of a record that does not decode
 from_json, choice                        values that come as JSON instead
 """

@@ -15,15 +15,19 @@ from fastavro import parse_schema, schemaless_writer
 from stream_infer.avro.agreement import sample_bodies
 from stream_infer.avro.columns import Wire, is_panic
 from stream_infer.avro.framing import SINGLE_OBJECT_MARKER, OutputFormat, confluent_frame, single_object_frame
-from stream_infer.avro.lower import is_lowerable, lower, python_values
+from stream_infer.avro.lower import lowering
+from stream_infer.avro.resolve import Step
 from stream_infer.avro.rows import RowDecoder
 from stream_infer.avro.schemas import AvroSchema
 from stream_infer.avro.spell import Plain
+from stream_infer.avro.to_python import values_of
 from stream_infer.avro.tree import Record
 from stream_infer.errors import WrongUse
 
 log = logging.getLogger(__name__)
 
+FEW: Final = 16
+"""Rows up to which the reference encoder is as fast: the other one asks a thread of its own, and waits for a core."""
 _MARKER_AS_LONG: Final = -98
 """The long that Avro encodes as C3 01."""
 
@@ -38,7 +42,7 @@ class Encoder:
     def __init__(self, schema: AvroSchema, *, output_format: OutputFormat, schema_id: int | None = None) -> None:
         frame = _frame(schema, output_format, schema_id)
         self._rows = RowEncoder(schema.record, frame=frame)
-        fast = FastEncoder(schema.record, frame=frame) if is_lowerable(schema.record) else None
+        fast = fast_encoder(schema.record, frame=frame)
         self._fast = fast if fast is not None and _agree(schema, fast, self._rows) else None
         if self._fast is None:
             log.warning(
@@ -47,7 +51,7 @@ class Encoder:
 
     @property
     def is_fast(self) -> bool:
-        """Return whether whole batches are encoded at once."""
+        """Return whether batches of more than a few rows are encoded at once."""
         return self._fast is not None
 
     def encode(self, columns: pa.RecordBatch) -> list[bytes]:
@@ -55,20 +59,22 @@ class Encoder:
 
         Raises `ValueError` (of which Arrow's errors are) when a value does not fit its field; nothing is encoded then.
         """
-        return (self._fast or self._rows).encode(columns)
+        if self._fast is None or columns.num_rows <= FEW:
+            return self._rows.encode(columns)
+        return self._fast.encode(columns)
 
 
 class RowEncoder:
     """The reference encoder: fastavro, record by record."""
 
     def __init__(self, record: Record, *, frame: bytes) -> None:
-        self._record = record
+        self._values = values_of(record, "")
         self._frame = frame
         self._schema = parse_schema(Plain().spell(record))
 
     def encode(self, columns: pa.RecordBatch) -> list[bytes]:
         """Return one framed record per row; raises `ValueError` when a value does not fit its field."""
-        return [self._encoded(each) for each in python_values(columns.to_struct_array(), self._record)]
+        return [self._encoded(each) for each in self._values(columns.to_struct_array())]
 
     def _encoded(self, value: object) -> bytes:
         buffer = BytesIO()
@@ -91,8 +97,8 @@ class _FrameField:
 class FastEncoder:
     """pyruhvro over a whole batch; the frame is written by constant columns in front, at no copy per record."""
 
-    def __init__(self, record: Record, *, frame: bytes) -> None:
-        self._record = record
+    def __init__(self, record: Record, *, frame: bytes, steps: Sequence[Step]) -> None:
+        self._steps = steps
         self._frame = _frame_fields(frame)
         wire = Wire()
         fields = {f"h{at}": each.kind for at, each in enumerate(self._frame)}
@@ -103,7 +109,7 @@ class FastEncoder:
     def encode(self, columns: pa.RecordBatch) -> list[bytes]:
         """Return one framed record per row; raises `ValueError` when a value does not fit its field."""
         frame = [pa.repeat(each.value, columns.num_rows) for each in self._frame]
-        body = [lower(columns.column(at), each.type, each.name) for at, each in enumerate(self._record.fields)]
+        body = [step(columns.column(at)) for at, step in enumerate(self._steps)]
         wire = pa.RecordBatch.from_arrays([*frame, *body], names=self._names)
         return list(self._write(wire).to_pylist()) if columns.num_rows else []
 
@@ -114,6 +120,13 @@ class FastEncoder:
             if not is_panic(error):
                 raise
             raise ValueError(f"the fast encoder panicked: {error}") from error
+
+
+def fast_encoder(record: Record, *, frame: bytes) -> FastEncoder | None:
+    """Return the fast encoder for a schema, or None when it has a type that the fast encoder cannot write."""
+    steps = [lowering(each.type, each.name) for each in record.fields]
+    ready = [step for step in steps if step is not None]
+    return FastEncoder(record, frame=frame, steps=ready) if ready and len(ready) == len(steps) else None
 
 
 def _frame(schema: AvroSchema, output_format: OutputFormat, schema_id: int | None) -> bytes:

@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stream_infer.avro.arrow import column
+from stream_infer.avro.arrow import column, path_type
 from stream_infer.avro.catalog import Catalog
 from stream_infer.avro.decoder import Piece, decode_group, join, look_up
 from stream_infer.avro.framing import KEY_SCHEMA_HEADER, InputFormat
@@ -88,6 +88,8 @@ class KeyDecoder:
     def _read(self, piece: Piece) -> Piece:
         """Return the piece with its one wanted column; a type that does not convert refuses its rows."""
         try:
+            for part in piece.columns:
+                path_type(part.schema, self._path)
             columns = [_single(column(part, self._path).cast(self._wanted)) for part in piece.columns]
             return replace(piece, columns=columns)
         except (WrongUse, pa.ArrowException) as error:

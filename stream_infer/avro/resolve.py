@@ -120,13 +120,14 @@ def _number_step(writer: Primitive, reader: Primitive) -> Step:
     if writer.kind in {"int", "long"} and reader.kind == "float":
         # By way of double, as the reference decoder goes: a long is rounded once more than in a direct conversion.
         through.append(pa.float64())
-    through += [_NUMBERS[reader.kind], arrow_type(reader)]
+    through.append(_NUMBERS[reader.kind])
+    named = arrow_type(reader)
 
     def step(array: pa.Array) -> pa.Array:
         for wanted in through:
             if array.type != wanted:
                 array = array.cast(wanted, safe=not pa.types.is_floating(wanted))
-        return array
+        return array if array.type == named else array.view(named)
 
     return step
 

@@ -16,6 +16,7 @@ from stream_infer.pipeline.infer import Inferred
 from stream_infer.records import Place
 
 MICROS_PER_S: Final = 1_000_000
+MICROS: Final = pa.timestamp("us", tz="UTC")
 FEW: Final = 8
 """Rows that are encoded one by one rather than halved once more."""
 
@@ -33,7 +34,7 @@ class Encoded:
 class _Batch:
     inferred: Inferred
     scored: Scored
-    inferred_at_us: int
+    inferred_at: pa.Scalar
 
 
 Fill = Callable[[_Batch], pa.Array]
@@ -68,10 +69,11 @@ class PredictionEncoder:
             raise Stop(message)
         fills.update({name: _copy(name) for name in passthrough})
         self._fills = [self._fill(name, fills) for name in self._schema.names]
+        self._moment_type = _moment_type(self._schema)
 
     def encode(self, inferred: Inferred, scored: Scored, *, now_s: float) -> Encoded:
         """Encode one batch and its scores; `now_s` is wall-clock seconds and becomes `inferred_at`."""
-        batch = _Batch(inferred, scored, int(now_s * MICROS_PER_S))
+        batch = _Batch(inferred, scored, _moment(now_s, self._moment_type))
         arrays = [fill(batch) for fill in self._fills]
         rows = inferred.rows.tolist()
         return self._encode_or_halve(arrays, rows)
@@ -160,6 +162,18 @@ def _constant(value: object, size: int) -> pa.Array:
     return pa.repeat(pa.scalar(value), size)
 
 
+def _moment_type(schema: pa.Schema) -> pa.DataType:
+    """Return the type of `inferred_at`: its field's where that is a time, else microseconds."""
+    at = schema.get_field_index("inferred_at")
+    found = schema.field(at).type if at >= 0 else MICROS
+    return found if pa.types.is_timestamp(found) else MICROS
+
+
+def _moment(now_s: float, wanted: pa.DataType) -> pa.Scalar:
+    moment = pa.scalar(int(now_s * MICROS_PER_S), MICROS)
+    return moment if wanted == MICROS else moment.cast(wanted, safe=False)
+
+
 def _version(read: Callable[[_Batch], object]) -> Fill:
     return lambda batch: _constant(read(batch), len(batch.inferred.rows))
 
@@ -205,7 +219,7 @@ _FILLS: Final[Mapping[str, Fill]] = {
     "model_digest": _version(lambda batch: batch.inferred.served.version.digest),
     "revision": _version(lambda batch: batch.inferred.served.revision),
     "variant": _version(lambda batch: batch.inferred.served.variant),
-    "inferred_at": _version(lambda batch: batch.inferred_at_us),
+    "inferred_at": lambda batch: pa.repeat(batch.inferred_at, len(batch.inferred.rows)),
     "prediction": _score(Scored.prediction_column),
     "label": _score(Scored.label_column),
     "confidence": _score(Scored.confidence_column),
