@@ -103,7 +103,7 @@ def make_scorer(settings: Settings, slot: ModelSlot, around: Surroundings) -> Sc
         commit=commit,
     )
     path = BatchPath(steps, ledger=ledger, limits=_limits(settings, around), clock=around.clock, metrics=around.metrics)
-    return Scorer(path, ledger=ledger, inbox=around.inbox, commit=commit, clock=around.clock)
+    return Scorer(path, ledger=ledger, inbox=around.inbox, intake=around.intake, commit=commit, clock=around.clock)
 
 
 class Decoders:

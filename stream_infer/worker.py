@@ -35,7 +35,7 @@ from stream_infer.transport.clients import (
     wait_for_broker,
 )
 from stream_infer.transport.control import check_control_topic
-from stream_infer.transport.credit import Credit
+from stream_infer.transport.credit import ENOUGH_RECORDS, Credit
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.link import Link
 from stream_infer.transport.sink import Sink
@@ -67,7 +67,11 @@ class Worker:
         self.reporter = Reporter(self.metrics, period_s=REPORT_S)
         self.inbox = Inbox()
         batching = settings.batching
-        self.credit = Credit(records=batching.queue_limit_records, size_bytes=batching.queue_limit_bytes)
+        self.credit = Credit(
+            records=batching.queue_limit_records,
+            size_bytes=batching.queue_limit_bytes,
+            enough=min(batching.max_batch_size, ENOUGH_RECORDS),
+        )
         self.slot: ModelSlot | None = None
         self._first_calls = CallWatch(self.clock)
         self._scorer: Scorer | None = None

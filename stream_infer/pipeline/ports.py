@@ -52,6 +52,10 @@ class Intake(Protocol):
         """Count what left the worker."""
         ...
 
+    def give_polls(self, polls: int) -> None:
+        """Count polls that the compute thread is through with."""
+        ...
+
     def close(self) -> None:
         """Let nothing come in any more."""
         ...

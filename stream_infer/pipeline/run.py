@@ -15,6 +15,7 @@ from stream_infer.pipeline.commit import NEVER, Commit
 from stream_infer.pipeline.desk import Desk
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.path import BatchPath
+from stream_infer.pipeline.ports import Intake
 from stream_infer.pipeline.standby import Standby
 from stream_infer.records import Assigned, Mark, Partition, Positions
 
@@ -27,15 +28,25 @@ START_OVER_S: Final = 0.05
 class Scorer:
     """Turns what the inbox tells into predictions and positions. Every method runs on the compute thread."""
 
-    def __init__(self, path: BatchPath, *, ledger: Ledger, inbox: told.Inbox, commit: Commit, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: BatchPath,
+        *,
+        ledger: Ledger,
+        inbox: told.Inbox,
+        intake: Intake,
+        commit: Commit,
+        clock: Clock,
+    ) -> None:
         self._path = path
         self._ledger = ledger
         self._inbox = inbox
+        self._intake = intake
         self._commit = commit
         self._clock = clock
         self._standby = Standby(path.watch)
         self._desk = Desk(path.watch)
-        self._expected = 0
+        self._expected = self._polls = 0
         self._starts_over = False
         self.ended = False
 
@@ -71,6 +82,14 @@ class Scorer:
         except Stop:
             self._commit.abandon()
             raise
+        finally:
+            self._give_polls()
+
+    def _give_polls(self) -> None:
+        """Let the consumer thread poll again, now that what it polled before is on its way or waits for its batch."""
+        polls, self._polls = self._polls, 0
+        if polls:
+            self._intake.give_polls(polls)
 
     def _turn(self) -> None:
         message = self._inbox.get(self._wait_s())
@@ -173,6 +192,7 @@ class Scorer:
             message = f"poll {self._expected} never reached the model, {arrived.sequence} did: nothing was committed"
             raise Stop(message)
         self._expected += 1
+        self._polls += 1
         self._path.add(arrived.records)
 
     def _steer(self, request: told.Warm | told.Serve | told.Release) -> None:

@@ -71,10 +71,13 @@ class Consumer(FaustConsumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
-            for message in await self._arrivals.get():
+            messages = await self._arrivals.get()
+            for message in messages:
                 message.generation_id = self.app.consumer_generation_id
                 await self.callback(message)
-            self._link.feed.credit.give_poll()
+            if not (messages and isinstance(messages[-1].value, Arrived)):
+                # Otherwise it is the compute thread that deals with it.
+                self._link.feed.credit.give_polls(1)
 
     async def on_stop(self) -> None:
         """Finish what is in hand, commit it, leave the group."""

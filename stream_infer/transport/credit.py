@@ -6,19 +6,23 @@ from typing import Final
 RESUME_FRACTION: Final = 0.5
 POLL_FRACTION: Final = 0.25
 POLLS_IN_FLIGHT: Final = 4
+ENOUGH_RECORDS: Final = 512
+"""Records in work from which on it pays to poll ahead; fewer where a batch is smaller."""
 
 
 class Credit:
     """Counted limits shared by the consumer thread, which takes, and the compute side, which gives back.
 
-    Three things are limited: records, bytes, and polls that the event loop has not passed on yet. One poll may pass
-    the byte limit by its own size, because sizes are known only once it was read. Room for less than a quarter of the
-    records counts as none: a full queue would otherwise be topped up a batch at a time, with a Faust event for each.
+    Three things are limited: records, bytes, and polls that nobody has dealt with yet. One poll may pass the byte limit
+    by its own size, because sizes are known only once it was read. Room for less than a quarter of the records counts
+    as none: a full queue would otherwise be topped up a batch at a time, with a Faust event for each. `enough` are
+    records in work from which on it pays to poll ahead, see `wait_for_turn`.
     """
 
-    def __init__(self, *, records: int, size_bytes: int) -> None:
+    def __init__(self, *, records: int, size_bytes: int, enough: int = ENOUGH_RECORDS) -> None:
         self._limit_records = records
         self._limit_bytes = size_bytes
+        self._enough = enough
         self._records = 0
         self._bytes = 0
         self._polls = 0
@@ -69,12 +73,20 @@ class Credit:
         with self._changed:
             self._polls += 1
 
-    def give_poll(self) -> None:
-        """Count a poll that the event loop passed on, and wake a consumer thread that waits for that."""
+    def give_polls(self, polls: int) -> None:
+        """Count polls that were dealt with, and wake a consumer thread that waits for that."""
         with self._changed:
-            self._polls -= 1
-            if self._polls == POLLS_IN_FLIGHT - 1:
-                self._changed.notify_all()
+            self._polls -= polls
+            self._changed.notify_all()
+
+    def wait_for_turn(self, timeout_s: float) -> bool:
+        """Wait until the polls before were dealt with, or enough is in work; False when `timeout_s` passed first.
+
+        While a few records are being scored, those that come meanwhile wait better in librdkafka's queue, from where
+        one poll takes them all: each poll costs Faust and the consumer thread time that the compute thread needs.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._polls or self._records >= self._enough, timeout_s)
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Wait until anything may be taken; False when `timeout_s` passed first."""

@@ -25,6 +25,8 @@ repeated = Repeated(log)
 
 POLL_RECORDS: Final = 4096
 POLL_TIMEOUT_S: Final = 0.1
+TURN_S: Final = 0.05
+"""For which a poll waits at most for the compute thread to be through with the one before."""
 PAUSE_AFTER_S: Final = 1.0
 LOOK_S: Final = 1.0
 OTHER_PROTOCOL: Final = (
@@ -116,6 +118,7 @@ class Pump:
             self._turn_paused()
         elif room := self._feed.credit.room_records():
             self._blocked_since_s = None
+            self._feed.credit.wait_for_turn(TURN_S)
             self._poll(min(room, POLL_RECORDS), timeout_s=POLL_TIMEOUT_S)
         else:
             self._wait_for_room()

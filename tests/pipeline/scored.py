@@ -92,14 +92,18 @@ class Committed:
 
 @dataclass(slots=True)
 class Intake:
-    """What was given back, records and bytes, and whether anything may come in."""
+    """What was given back, records and bytes, and polls, and whether anything may come in."""
 
     given: list[int] = field(default_factory=lambda: [0, 0])
+    polls: int = 0
     is_open: bool = True
 
     def give(self, records: int, *, size_bytes: int) -> None:
         self.given[0] += records
         self.given[1] += size_bytes
+
+    def give_polls(self, polls: int) -> None:
+        self.polls += polls
 
     def close(self) -> None:
         self.is_open = False
@@ -177,7 +181,9 @@ class Ground:
             intake=self.intake,
         )
         path = BatchPath(steps, ledger=ledger, limits=limits, clock=self.clock, metrics=metrics)
-        self.scorer = Scorer(path, ledger=ledger, inbox=self.inbox, commit=steps.commit, clock=self.clock)
+        self.scorer = Scorer(
+            path, ledger=ledger, inbox=self.inbox, intake=self.intake, commit=steps.commit, clock=self.clock
+        )
         self._sequence = 0
         self._prediction = fastavro.parse_schema(fastavro.schema.load_schema(str(settings.schemas.output)))
 
