@@ -46,6 +46,8 @@ MAXIMUM_EVENTS = 400_000
 SHARE = 0.5
 LINGER_MS = 1
 GOAL_RATE = 2000
+STEP_MS = 1.0
+"""Kafka's timestamps are whole milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def measure(runner: Runner, rate: int, found: Ground, options: argparse.Namespac
         due = answers.due_times(servers, source)
         appended = answers.append_times(servers, output, due=due)
     arrivals, missing = answers.joined(due, appended, given_up_ms=given_up_ms)
-    return Timing(latencies(arrivals, [span]), missing, told["late_p99_ms"])
+    return Timing(latencies(arrivals, [span], step_ms=STEP_MS), missing, told["late_p99_ms"])
 
 
 def send(servers: str, source: str, rate: int, options: argparse.Namespace) -> tuple[Span, dict[str, float]]:

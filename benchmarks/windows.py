@@ -56,14 +56,29 @@ class Arrivals:
         return self.latency_ms[(self.due_ms >= span.begin_ms) & (self.due_ms < span.end_ms)]
 
 
-def latencies(arrivals: Arrivals, spans: Sequence[Span]) -> Latencies:
-    """Return what the events of all spans together came to. Raises SystemExit where a span has none."""
+def quantile(values: Floats, fraction: float, *, step_ms: float = 0.0) -> float:
+    """Return the value below which a fraction of them lie.
+
+    Values that are known to whole steps alone are taken to lie evenly within half a step of theirs.
+    """
+    found = float(np.quantile(values, fraction, method="inverted_cdf" if step_ms else "linear"))
+    if not step_ms:
+        return found
+    below, equal = float((values < found).sum()), float((values == found).sum())
+    return found + step_ms * ((fraction * len(values) - below) / equal - 0.5)
+
+
+def latencies(arrivals: Arrivals, spans: Sequence[Span], *, step_ms: float = 0.0) -> Latencies:
+    """Return what the events of all spans together came to, see `quantile` for `step_ms`.
+
+    Raises SystemExit where a span has none.
+    """
     found = [arrivals.inside(span) for span in spans]
     if not all(len(one) for one in found):
         raise SystemExit("no event was due in one of the windows: the sender stood still")
     whole = np.concatenate(found)
-    p50, p99, p999 = (float(one) for one in np.quantile(whole, (0.5, 0.99, 0.999)))
-    each = [float(np.quantile(one, 0.99)) for one in found]
+    p50, p99, p999 = (quantile(whole, fraction, step_ms=step_ms) for fraction in (0.5, 0.99, 0.999))
+    each = [quantile(one, 0.99, step_ms=step_ms) for one in found]
     return Latencies(len(whole), p50, p99, p999, float(whole.max()), statistics.median(each))
 
 
