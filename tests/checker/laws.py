@@ -30,6 +30,7 @@ def check(history: History, references: Mapping[str, Reference], *, exactly_once
         no_loss(history),
         one_answer(history),
         no_phantom(history, references),
+        deserved(history, references),
         order(history),
         offsets(history),
         one_version_at_a_time(history),
@@ -99,6 +100,24 @@ def no_phantom(history: History, references: Mapping[str, Reference]) -> Iterato
             yield from _wrong_scores(answered, references[version])
         else:
             yield Violation("I3", f"{answered[0][0].place} was answered by version {version}, which nobody made")
+
+
+def deserved(history: History, references: Mapping[str, Reference]) -> Iterator[Violation]:
+    """I3: a record that every version can score has no dead letter, unless somebody tried it again."""
+    letters = {letter.source: letter.place for letter in history.dead_letters}
+    for event in history.events:
+        place = letters.get(event.place)
+        if place is None or event.features is None or event.place in history.retried:
+            continue
+        if all(_can_score(reference, event.features) for reference in references.values()):
+            yield Violation("I3", f"{event.place} has a dead letter at {place}, and every version can score it")
+
+
+def _can_score(reference: Reference, features: Sequence[float]) -> bool:
+    try:
+        return bool(np.isfinite(reference.scores([features])).all())
+    except ValueError:
+        return False
 
 
 def order(history: History) -> Iterator[Violation]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.checker.history import DeadLetter, Event, History, Observation, Partition, Place, Prediction
@@ -56,6 +57,12 @@ def answered_null(history: History) -> History:
     return replace(history, dead_letters=[*history.dead_letters, DeadLetter(Place("dead", 0, 9), null)])
 
 
+def refused_without_a_reason(history: History) -> History:
+    source = history.predictions[0].source
+    letter = DeadLetter(Place("dead", 0, 9), source)
+    return replace(without_prediction(history, source), dead_letters=[*history.dead_letters, letter])
+
+
 def answered_undecodable(history: History) -> History:
     bad = next(event for event in history.events if event.features is None and not event.skipped)
     more = history.predictions[0]._replace(source=bad.place, place=Place("out", 1, 99))
@@ -82,6 +89,7 @@ CAUGHT: list[tuple[str, str, Mutate]] = [
     ("another event's id", "I3", lambda h: with_prediction(h, lambda one: one._replace(event_id="another"))),
     ("an answer to nothing", "I3", lambda h: with_more(h, lambda one: one._replace(source=Place("in", 7, 7)))),
     ("a score for what nobody can read", "I3", answered_undecodable),
+    ("a dead letter for what every version can score", "I3", refused_without_a_reason),
     ("two answers change places", "I4", swapped),
     ("an offset is committed before its answer", "I5", committed_early),
     ("a version that nobody made", "I3", lambda h: with_prediction(h, lambda one: one._replace(version="9"))),
@@ -105,6 +113,12 @@ def test_a_repeated_answer_is_no_fault_of_at_least_once_and_is_counted() -> None
     assert check(repeated, REFERENCES) == []
     assert duplicates(repeated) == 1
     assert duplicates(recorded()) == 0
+
+
+def test_a_record_that_no_version_can_score_may_have_a_dead_letter() -> None:
+    source = recorded().predictions[0].source
+    events = [event._replace(features=[np.nan, 1.0]) if event.place == source else event for event in recorded().events]
+    assert "I3" not in laws_broken(replace(refused_without_a_reason(recorded()), events=events))
 
 
 def test_what_nobody_committed_may_still_wait_and_is_listed() -> None:
