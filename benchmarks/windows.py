@@ -59,13 +59,13 @@ class Arrivals:
 def quantile(values: Floats, fraction: float, *, step_ms: float = 0.0) -> float:
     """Return the value below which a fraction of them lie.
 
-    Values that are known to whole steps alone are taken to lie evenly within half a step of theirs.
+    Of values that are cut off to whole steps, those of one step are taken to lie evenly between it and the next.
     """
     found = float(np.quantile(values, fraction, method="inverted_cdf" if step_ms else "linear"))
     if not step_ms:
         return found
     below, equal = float((values < found).sum()), float((values == found).sum())
-    return found + step_ms * ((fraction * len(values) - below) / equal - 0.5)
+    return found + step_ms * (fraction * len(values) - below) / equal
 
 
 def latencies(arrivals: Arrivals, spans: Sequence[Span], *, step_ms: float = 0.0) -> Latencies:

@@ -21,13 +21,16 @@ from stream_infer.avro.rows import RowDecoder
 from stream_infer.avro.schemas import AvroSchema
 from stream_infer.avro.spell import Plain
 from stream_infer.avro.to_python import values_of
-from stream_infer.avro.tree import Record
+from stream_infer.avro.tree import ArrayOf, AvroType, MapOf, Record, optional
 from stream_infer.errors import WrongUse
 
 log = logging.getLogger(__name__)
 
-FEW: Final = 16
-"""Rows up to which the reference encoder is as fast: the other one asks a thread of its own, and waits for a core."""
+FEW_ROWS: Final = 16
+FEW_ITEMS: Final = 160
+"""Rows, and items in arrays, up to which the reference encoder is as fast: the other waits for a thread of its own."""
+UNFIT: Final = (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowCapacityError, OverflowError)
+"""What Arrow and Python raise besides `ValueError` for a value that does not fit its field."""
 _MARKER_AS_LONG: Final = -98
 """The long that Avro encodes as C3 01."""
 
@@ -43,6 +46,7 @@ class Encoder:
         frame = _frame(schema, output_format, schema_id)
         self._rows = RowEncoder(schema.record, frame=frame)
         fast = fast_encoder(schema.record, frame=frame)
+        self._arrays = [at for at, each in enumerate(schema.fields) if _is_array(each.type)]
         self._fast = fast if fast is not None and _agree(schema, fast, self._rows) else None
         if self._fast is None:
             log.warning(
@@ -57,11 +61,19 @@ class Encoder:
     def encode(self, columns: pa.RecordBatch) -> list[bytes]:
         """Return one framed record per row; `columns` are in the schema's field order and Arrow types.
 
-        Raises `ValueError` (of which Arrow's errors are) when a value does not fit its field; nothing is encoded then.
+        Raises `ValueError` when a value does not fit its field; nothing is encoded then.
         """
-        if self._fast is None or columns.num_rows <= FEW:
-            return self._rows.encode(columns)
-        return self._fast.encode(columns)
+        try:
+            return self._encoder_for(columns).encode(columns)
+        except UNFIT as error:
+            raise ValueError(str(error)) from error
+
+    def _encoder_for(self, columns: pa.RecordBatch) -> "RowEncoder | FastEncoder":
+        if self._fast is None:
+            return self._rows
+        if columns.num_rows > FEW_ROWS or sum(_items(columns.column(at)) for at in self._arrays) > FEW_ITEMS:
+            return self._fast
+        return self._rows
 
 
 class RowEncoder:
@@ -148,6 +160,16 @@ def _frame_fields(frame: bytes) -> list[_FrameField]:
         return [_FrameField("long", pa.scalar(_MARKER_AS_LONG)), _FrameField("double", pa.scalar(number))]
     schema_id = pa.array(np.frombuffer(frame[1:], "<f4"))[0]
     return [_FrameField("boolean", pa.scalar(value=False)), _FrameField("float", schema_id)]
+
+
+def _is_array(avro_type: AvroType) -> bool:
+    return isinstance(optional(avro_type) or avro_type, ArrayOf | MapOf)
+
+
+def _items(array: pa.Array) -> int:
+    """Return how many items the lists or maps of a column have together."""
+    offsets = array.offsets
+    return int(offsets[-1].as_py() - offsets[0].as_py()) if len(array) else 0
 
 
 def _agree(schema: AvroSchema, fast: FastEncoder, rows: RowEncoder) -> bool:

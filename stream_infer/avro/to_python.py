@@ -91,6 +91,8 @@ def _lists(items: Values) -> Values:
 
 
 def _maps(items: Values) -> Values:
+    """Of a key that a map has twice the last value stays, which is the one that readers take."""
+
     def values(array: pa.Array) -> list[Any]:
         spans, start, size = _spans(array)
         pairs = list(zip(array.keys.slice(start, size).to_pylist(), items(array.items.slice(start, size)), strict=True))
@@ -118,11 +120,16 @@ def _records(record: Record, path: str) -> Values:
     return values
 
 
+def _codes(array: pa.Array) -> pa.Array:
+    """Return which branch each row is of; `type_codes` of a slice begin with those of the whole array."""
+    return pa.Array.from_buffers(pa.int8(), len(array), [None, array.buffers()[1]], offset=array.offset)
+
+
 def _union(union: UnionOf, path: str) -> Values:
     branches = [values_of(each, path) for each in union.branches]
 
     def values(array: pa.Array) -> list[Any]:
-        codes = array.type_codes
+        codes = _codes(array)
         found = [
             iter(branch(array.field(at).filter(pc.equal(codes, pa.scalar(at, codes.type)))))
             for at, branch in enumerate(branches)

@@ -79,7 +79,7 @@ class PredictionEncoder:
         return self._encode_or_halve(arrays, rows)
 
     def _encode(self, arrays: list[pa.Array]) -> list[bytes]:
-        """Return the rows as bytes; raises ValueError, of which Arrow's is one, when a value does not fit."""
+        """Return the rows as bytes; raises `ValueError` when a value does not fit."""
         typed = [_typed(array, field.type) for array, field in zip(arrays, self._schema, strict=True)]
         return self._encoder.encode(pa.RecordBatch.from_arrays(typed, schema=self._schema))
 
@@ -154,7 +154,13 @@ def _copy(path: str) -> Fill:
 
 
 def _typed(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    return array if array.type == wanted else array.cast(wanted)
+    """Return the array in the type of its field; raises `ValueError` when a value does not fit it."""
+    if array.type == wanted:
+        return array
+    try:
+        return array.cast(wanted)
+    except pa.ArrowNotImplementedError as error:
+        raise ValueError(str(error)) from error
 
 
 @lru_cache(maxsize=64)
@@ -163,15 +169,27 @@ def _constant(value: object, size: int) -> pa.Array:
 
 
 def _moment_type(schema: pa.Schema) -> pa.DataType:
-    """Return the type of `inferred_at`: its field's where that is a time, else microseconds."""
+    """Return what `inferred_at` is before it is its field's: of its unit where that is a time, else microseconds.
+
+    Raises `Stop` for a field that cannot hold it.
+    """
     at = schema.get_field_index("inferred_at")
-    found = schema.field(at).type if at >= 0 else MICROS
-    return found if pa.types.is_timestamp(found) else MICROS
+    found = schema.field(at).type if at >= 0 else pa.int64()
+    if pa.types.is_timestamp(found):
+        return found
+    try:
+        pa.nulls(0, pa.int64()).cast(found)
+    except pa.ArrowNotImplementedError as error:
+        message = f"schemas.output has inferred_at as {found}: expected a time, or a number or text for microseconds"
+        raise Stop(message) from error
+    return pa.int64()
 
 
 def _moment(now_s: float, wanted: pa.DataType) -> pa.Scalar:
-    moment = pa.scalar(int(now_s * MICROS_PER_S), MICROS)
-    return moment if wanted == MICROS else moment.cast(wanted, safe=False)
+    micros = int(now_s * MICROS_PER_S)
+    if not pa.types.is_timestamp(wanted):
+        return pa.scalar(micros, wanted)
+    return pa.scalar(micros, MICROS).cast(wanted, safe=False)
 
 
 def _version(read: Callable[[_Batch], object]) -> Fill:

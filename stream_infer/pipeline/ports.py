@@ -52,7 +52,7 @@ class Intake(Protocol):
         """Count what left the worker."""
         ...
 
-    def give_polls(self, polls: int) -> None:
+    def give_turn(self, polls: int) -> None:
         """Count polls that the compute thread is through with."""
         ...
 

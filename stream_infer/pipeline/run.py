@@ -82,14 +82,12 @@ class Scorer:
         except Stop:
             self._commit.abandon()
             raise
-        finally:
-            self._give_polls()
 
-    def _give_polls(self) -> None:
-        """Let the consumer thread poll again, now that what it polled before is on its way or waits for its batch."""
+    def _give_turn(self) -> None:
+        """Let the consumer thread poll again: what it polled before has left, or waits for its batch to be due."""
         polls, self._polls = self._polls, 0
         if polls:
-            self._intake.give_polls(polls)
+            self._intake.give_turn(polls)
 
     def _turn(self) -> None:
         message = self._inbox.get(self._wait_s())
@@ -105,6 +103,8 @@ class Scorer:
             if not self._commit.must_wait:
                 self._path.advance(drain=False)
                 self._commit_if_due()
+        if not self._path.is_calling:
+            self._give_turn()
         self._desk.answer_one()
         if not self._holds_open():
             self._standby.call_once()

@@ -71,13 +71,10 @@ class Consumer(FaustConsumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
-            messages = await self._arrivals.get()
-            for message in messages:
+            for message in await self._arrivals.get():
                 message.generation_id = self.app.consumer_generation_id
                 await self.callback(message)
-            if not (messages and isinstance(messages[-1].value, Arrived)):
-                # Otherwise it is the compute thread that deals with it.
-                self._link.feed.credit.give_polls(1)
+            self._link.feed.credit.give_poll()
 
     async def on_stop(self) -> None:
         """Finish what is in hand, commit it, leave the group."""
@@ -94,7 +91,7 @@ class Consumer(FaustConsumer):
             batch = select_runs(polled, [run for run in polled.records.runs if run.source.topic in scored])
         if batch.messages:
             messages.append(self._as_event(batch))
-        self._link.feed.credit.take_poll()
+        self._link.feed.credit.take_poll(scored=bool(batch.messages))
         self._call_soon(self._arrivals.put_nowait, messages)
 
     def _as_event(self, batch: Polled) -> ConsumerMessage:

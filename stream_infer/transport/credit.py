@@ -11,12 +11,13 @@ ENOUGH_RECORDS: Final = 512
 
 
 class Credit:
-    """Counted limits shared by the consumer thread, which takes, and the compute side, which gives back.
+    """Counted limits shared by the consumer thread, which takes, and those who give back.
 
-    Three things are limited: records, bytes, and polls that nobody has dealt with yet. One poll may pass the byte limit
-    by its own size, because sizes are known only once it was read. Room for less than a quarter of the records counts
-    as none: a full queue would otherwise be topped up a batch at a time, with a Faust event for each. `enough` are
-    records in work from which on it pays to poll ahead, see `wait_for_turn`.
+    Three things are limited: records and bytes, which the compute thread gives back, and polls that the event loop has
+    not passed on yet. One poll may pass the byte limit by its own size, because sizes are known only once it was read.
+    Room for less than a quarter of the records counts as none: a full queue would otherwise be topped up a batch at a
+    time, with a Faust event for each. `enough` are records in work from which on it pays to poll ahead, see
+    `wait_for_turn`.
     """
 
     def __init__(self, *, records: int, size_bytes: int, enough: int = ENOUGH_RECORDS) -> None:
@@ -25,7 +26,7 @@ class Credit:
         self._enough = enough
         self._records = 0
         self._bytes = 0
-        self._polls = 0
+        self._polls = self._unscored = 0
         self._is_open = True
         self._changed = threading.Condition()
 
@@ -68,25 +69,33 @@ class Credit:
             self._is_open = True
             self._changed.notify_all()
 
-    def take_poll(self) -> None:
-        """Count a poll handed to the event loop."""
+    def take_poll(self, *, scored: bool) -> None:
+        """Count a poll handed to the event loop; `scored` says that some of it is for the compute thread."""
         with self._changed:
             self._polls += 1
+            self._unscored += scored
 
-    def give_polls(self, polls: int) -> None:
-        """Count polls that were dealt with, and wake a consumer thread that waits for that."""
+    def give_poll(self) -> None:
+        """Count a poll that the event loop passed on, and wake a consumer thread that waits for that."""
         with self._changed:
-            self._polls -= polls
+            self._polls -= 1
+            if self._polls == POLLS_IN_FLIGHT - 1:
+                self._changed.notify_all()
+
+    def give_turn(self, polls: int) -> None:
+        """Count polls that the compute thread is through with, and wake a consumer thread that waits for that."""
+        with self._changed:
+            self._unscored -= polls
             self._changed.notify_all()
 
     def wait_for_turn(self, timeout_s: float) -> bool:
-        """Wait until the polls before were dealt with, or enough is in work; False when `timeout_s` passed first.
+        """Wait until the compute thread is through with the polls before, or has enough; False when time is up first.
 
         While a few records are being scored, those that come meanwhile wait better in librdkafka's queue, from where
         one poll takes them all: each poll costs Faust and the consumer thread time that the compute thread needs.
         """
         with self._changed:
-            return self._changed.wait_for(lambda: not self._polls or self._records >= self._enough, timeout_s)
+            return self._changed.wait_for(lambda: not self._unscored or self._records >= self._enough, timeout_s)
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Wait until anything may be taken; False when `timeout_s` passed first."""

@@ -25,8 +25,8 @@ repeated = Repeated(log)
 
 POLL_RECORDS: Final = 4096
 POLL_TIMEOUT_S: Final = 0.1
-TURN_S: Final = 0.05
-"""For which a poll waits at most for the compute thread to be through with the one before."""
+TURN_S: Final = 0.01
+"""For which a poll waits at most for the compute thread to be through with those before."""
 PAUSE_AFTER_S: Final = 1.0
 LOOK_S: Final = 1.0
 OTHER_PROTOCOL: Final = (
@@ -47,7 +47,8 @@ ENDING: Final = frozenset(
 class Pump:
     """Owns the Consumer. Every method runs on the consumer thread, except `ask`.
 
-    Back-pressure stops polling. Partitions are paused only when it lasts longer than a second, because a pause
+    While few records are scored, the next poll waits for the compute thread's turn to end. Back-pressure stops polling.
+    Partitions are paused only when it lasts longer than a second, because a pause
     throws away what librdkafka has fetched ahead; while paused the callbacks are still served, so that a slow model
     never costs the membership of the group.
     """
@@ -116,9 +117,8 @@ class Pump:
         self._let_in(self._gatekeeper.opened())
         if self._paused:
             self._turn_paused()
-        elif room := self._feed.credit.room_records():
+        elif room := self._room():
             self._blocked_since_s = None
-            self._feed.credit.wait_for_turn(TURN_S)
             self._poll(min(room, POLL_RECORDS), timeout_s=POLL_TIMEOUT_S)
         else:
             self._wait_for_room()
@@ -139,6 +139,11 @@ class Pump:
         self._calls.close(Stop("the consumer thread has ended"))
         self._consumer.close()
         self._ownership.revoke(self._ownership.sources)
+
+    def _room(self) -> int:
+        """Return how many records may be polled, once it is time to."""
+        self._feed.credit.wait_for_turn(TURN_S)
+        return self._feed.credit.room_records()
 
     def _poll(self, count: int, *, timeout_s: float) -> None:
         before, changes = self._ownership.epochs(), self._ownership.changes

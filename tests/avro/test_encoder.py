@@ -2,6 +2,7 @@
 
 import io
 import json
+from decimal import Decimal
 from typing import Any
 
 import fastavro
@@ -12,7 +13,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import HealthCheck, given, settings
 
-from stream_infer.avro.encoder import FEW, Encoder, RowEncoder, fast_encoder
+from stream_infer.avro.encoder import FEW_ITEMS, FEW_ROWS, Encoder, RowEncoder, fast_encoder
 from stream_infer.avro.lower import lowering
 from stream_infer.avro.refusal import SchemaRefused
 from stream_infer.avro.rows import RowDecoder
@@ -21,7 +22,7 @@ from stream_infer.errors import WrongUse
 from tests.avro.made import Case, cases, decoder, encoded, field, record
 
 PREDICTION = load_schema("schemas/prediction.avsc")
-BOTH_ENCODERS = pytest.mark.parametrize("times", [1, FEW + 1], ids=["few", "many"])
+BOTH_ENCODERS = pytest.mark.parametrize("times", [1, FEW_ROWS + 1], ids=["few", "many"])
 """How often each row is encoded: few rows are the reference encoder's."""
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -125,6 +126,28 @@ def test_types_that_the_fast_encoder_cannot_write_are_written_by_the_reference()
     encoder = Encoder(schema, output_format="raw")
     assert not encoder.is_fast
     assert encoder.encode(_columns(schema, values)) == encoded(schema, *values)
+
+
+@pytest.mark.parametrize("kind", [["null", "int", "string"], ["int", "string"]])
+def test_a_slice_of_a_union_of_several_types_encodes_as_its_rows_of_the_whole(kind: Any) -> None:
+    schema = record(field("u", kind), field("many", {"type": "array", "items": kind}))
+    values = [{"u": u, "many": [u, 7, "y"]} for u in (5, "x", 7, "z")]
+    columns, encoder = _columns(schema, values), Encoder(schema, output_format="raw")
+    found = [encoder.encode(columns.slice(row, 1)) for row in range(columns.num_rows)]
+    assert found == [[each] for each in encoded(schema, *values)]
+
+
+def test_few_rows_with_long_arrays_are_the_fast_encoders_and_say_the_same() -> None:
+    schema = record(field("v", {"type": "array", "items": "float"}))
+    values: list[Any] = [{"v": [0.5] * FEW_ITEMS}, {"v": [1.5]}]
+    assert Encoder(schema, output_format="raw").encode(_columns(schema, values)) == encoded(schema, *values)
+
+
+def test_a_decimal_too_long_for_its_bytes_is_an_error() -> None:
+    kind = {"type": "fixed", "name": "F", "size": 1, "logicalType": "decimal", "precision": 2, "scale": 0}
+    wide = pa.RecordBatch.from_arrays([pa.array([Decimal(300)], pa.decimal128(3, 0))], names=["v"])
+    with pytest.raises(ValueError, match="too big"):
+        Encoder(record(field("v", kind)), output_format="raw").encode(wide)
 
 
 def test_no_rows_are_no_records() -> None:

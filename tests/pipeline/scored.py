@@ -102,7 +102,7 @@ class Intake:
         self.given[0] += records
         self.given[1] += size_bytes
 
-    def give_polls(self, polls: int) -> None:
+    def give_turn(self, polls: int) -> None:
         self.polls += polls
 
     def close(self) -> None:

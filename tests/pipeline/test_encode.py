@@ -79,6 +79,38 @@ def test_a_time_in_milliseconds_becomes_one_in_microseconds(version: LoadedVersi
     assert first["event_time"].microsecond == 123_000
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ({"type": "long", "logicalType": "timestamp-millis"}, 1_700_000_000_123),
+        ({"type": "long", "logicalType": "timestamp-micros"}, 1_700_000_000_123_456),
+        ({"type": "long", "logicalType": "timestamp-nanos"}, 1_700_000_000_123_456_000),
+        ({"type": "long", "logicalType": "local-timestamp-millis"}, 1_700_000_000_123),
+        ("long", 1_700_000_000_123_456),
+        ("double", 1_700_000_000_123_456.0),
+        ("string", "1700000000123456"),
+    ],
+)
+def test_the_moment_of_an_answer_is_in_the_unit_of_its_field(
+    kind: object, expected: object, tmp_path: Path, version: LoadedVersion
+) -> None:
+    schema, output = reader("string"), tmp_path / "out.avsc"
+    output.write_text(json.dumps({"type": "record", "name": "P", "fields": [{"name": "inferred_at", "type": kind}]}))
+    inferred, scored = batch(schema, ["2026-01-01T00:00:00Z"] * ROWS, version)
+    sets = (f"schemas.output={output}", "schemas.output_format=raw")
+    encoded = encoder_for(schema, *sets).encode(inferred, scored, now_s=1_700_000_000.1234567)
+    plain = kind["type"] if isinstance(kind, dict) else kind
+    written = fastavro.parse_schema({"type": "record", "name": "P", "fields": [{"name": "inferred_at", "type": plain}]})
+    assert fastavro.schemaless_reader(io.BytesIO(encoded.values[0]), written, None) == {"inferred_at": expected}
+
+
+def test_a_moment_that_its_field_cannot_hold_is_refused_at_the_start(tmp_path: Path) -> None:
+    output, kind = tmp_path / "out.avsc", {"type": "int", "logicalType": "date"}
+    output.write_text(json.dumps({"type": "record", "name": "P", "fields": [{"name": "inferred_at", "type": kind}]}))
+    with pytest.raises(Stop, match=r"schemas\.output has inferred_at as date32\[day\]"):
+        encoder_for(reader("string"), f"schemas.output={output}")
+
+
 def test_a_type_that_can_never_become_a_time_is_refused_at_the_start() -> None:
     with pytest.raises(Stop, match="the input's event_time is double, which cannot become"):
         encoder_for(reader("double"))

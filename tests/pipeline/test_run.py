@@ -136,7 +136,6 @@ def test_all_credit_comes_back(ground: Ground) -> None:
     polled.append(ground.poll([ground.value(1)], epoch=99))
     drain(ground)
     assert ground.intake.given == [sum(map(len, polled)), sum(one.size_bytes for one in polled)]
-    assert ground.intake.polls == len(polled)
 
 
 def test_polls_come_back_at_the_end_of_the_turn_that_heard_them_though_their_batch_is_not_due(ground: Ground) -> None:
@@ -144,14 +143,6 @@ def test_polls_come_back_at_the_end_of_the_turn_that_heard_them_though_their_bat
     ground.poll([ground.value(1)], offset=1)
     ground.turn(after_s=0.0)
     assert (ground.intake.polls, ground.intake.given) == (2, [0, 0])
-
-
-def test_a_poll_comes_back_whatever_became_of_it(ground: Ground) -> None:
-    ground.poll([ground.value(1)] * 3)
-    ground.inbox.put(told.Arrived(7, ground.poll([ground.value(1)])))
-    with pytest.raises(Stop):
-        ground.turn()
-    assert ground.intake.polls == 2
 
 
 def test_a_batch_waits_for_the_registry_and_loses_nothing(ground: Ground) -> None:

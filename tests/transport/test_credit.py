@@ -31,27 +31,38 @@ def test_bytes_alone_close_the_room() -> None:
     assert not credit.wait_for_room(0.0)
 
 
-def test_polls_that_nobody_has_dealt_with_close_the_room() -> None:
+def test_polls_that_the_event_loop_has_not_passed_on_close_the_room() -> None:
     credit = Credit(records=1000, size_bytes=100)
     for _ in range(POLLS_IN_FLIGHT):
-        credit.take_poll()
+        credit.take_poll(scored=True)
     assert credit.room_records() == 0
-    credit.give_polls(1)
+    credit.give_poll()
     assert credit.room_records() == 1000
 
 
 def test_a_poll_waits_for_the_one_before_unless_enough_is_in_work() -> None:
     credit = Credit(records=1000, size_bytes=1000, enough=64)
     assert credit.wait_for_turn(0.0)
-    credit.take_poll()
+    credit.take_poll(scored=False)
+    assert credit.wait_for_turn(0.0)
+    credit.take_poll(scored=True)
+    credit.give_poll()
     credit.take(63, size_bytes=0)
     assert not credit.wait_for_turn(0.0)
     credit.take(1, size_bytes=0)
     assert credit.wait_for_turn(0.0)
     credit.give(64, size_bytes=0)
     assert not credit.wait_for_turn(0.0)
-    credit.give_polls(1)
+    credit.give_turn(1)
     assert credit.wait_for_turn(0.0)
+
+
+def test_polls_that_the_compute_thread_is_not_through_with_leave_the_room_open() -> None:
+    credit = Credit(records=1000, size_bytes=100)
+    for _ in range(2 * POLLS_IN_FLIGHT):
+        credit.take_poll(scored=True)
+        credit.give_poll()
+    assert credit.room_records() == 1000
 
 
 def test_polling_goes_on_after_a_long_stop_only_below_half_of_the_limit() -> None:
