@@ -47,6 +47,7 @@ class Encoder:
         self._rows = RowEncoder(schema.record, frame=frame)
         fast = fast_encoder(schema.record, frame=frame)
         self._arrays = [at for at, each in enumerate(schema.fields) if _is_array(each.type)]
+        self._few_rows = 0 if any(_has_arrays_inside(each.type) for each in schema.fields) else FEW_ROWS
         self._fast = fast if fast is not None and _agree(schema, fast, self._rows) else None
         if self._fast is None:
             log.warning(
@@ -71,7 +72,7 @@ class Encoder:
     def _encoder_for(self, columns: pa.RecordBatch) -> "RowEncoder | FastEncoder":
         if self._fast is None:
             return self._rows
-        if columns.num_rows > FEW_ROWS or sum(_items(columns.column(at)) for at in self._arrays) > FEW_ITEMS:
+        if columns.num_rows > self._few_rows or sum(_items(columns.column(at)) for at in self._arrays) > FEW_ITEMS:
             return self._fast
         return self._rows
 
@@ -166,6 +167,17 @@ def _is_array(avro_type: AvroType) -> bool:
     return isinstance(optional(avro_type) or avro_type, ArrayOf | MapOf)
 
 
+def _has_arrays_inside(avro_type: AvroType) -> bool:
+    """Return whether a type has arrays further down, whose items nobody counts for each batch."""
+    match optional(avro_type) or avro_type:
+        case ArrayOf(items=inner) | MapOf(values=inner):
+            return _is_array(inner) or _has_arrays_inside(inner)
+        case Record() as record:
+            return any(_is_array(each.type) or _has_arrays_inside(each.type) for each in record.fields)
+        case _:
+            return False
+
+
 def _items(array: pa.Array) -> int:
     """Return how many items the lists or maps of a column have together."""
     offsets = array.offsets
@@ -181,5 +193,5 @@ def _agree(schema: AvroSchema, fast: FastEncoder, rows: RowEncoder) -> bool:
 def _try(fast: FastEncoder, columns: pa.RecordBatch) -> Sequence[bytes] | None:
     try:
         return fast.encode(columns)
-    except ValueError:
+    except (ValueError, *UNFIT):
         return None

@@ -17,6 +17,8 @@ from stream_infer.records import Place
 
 MICROS_PER_S: Final = 1_000_000
 MICROS: Final = pa.timestamp("us", tz="UTC")
+SOME_MICROS: Final = 1_700_000_000_123_457
+"""A moment as long as those to come."""
 FEW: Final = 8
 """Rows that are encoded one by one rather than halved once more."""
 
@@ -80,7 +82,7 @@ class PredictionEncoder:
 
     def _encode(self, arrays: list[pa.Array]) -> list[bytes]:
         """Return the rows as bytes; raises `ValueError` when a value does not fit."""
-        typed = [_typed(array, field.type) for array, field in zip(arrays, self._schema, strict=True)]
+        typed = [_typed(array, field) for array, field in zip(arrays, self._schema, strict=True)]
         return self._encoder.encode(pa.RecordBatch.from_arrays(typed, schema=self._schema))
 
     def _encode_in_halves(self, arrays: list[pa.Array], rows: list[int]) -> Encoded:
@@ -153,14 +155,15 @@ def _copy(path: str) -> Fill:
     return lambda batch: column(batch.inferred.columns, path)
 
 
-def _typed(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Return the array in the type of its field; raises `ValueError` when a value does not fit it."""
-    if array.type == wanted:
+def _typed(array: pa.Array, field: pa.Field) -> pa.Array:
+    """Return the array in its field's type; raises `ValueError` when a value does not fit it, `Stop` when none can."""
+    if array.type == field.type:
         return array
     try:
-        return array.cast(wanted)
+        return array.cast(field.type)
     except pa.ArrowNotImplementedError as error:
-        raise ValueError(str(error)) from error
+        message = f"schemas.output has {field.name} as {field.type}, which {array.type} cannot become"
+        raise Stop(message) from error
 
 
 @lru_cache(maxsize=64)
@@ -177,12 +180,20 @@ def _moment_type(schema: pa.Schema) -> pa.DataType:
     found = schema.field(at).type if at >= 0 else pa.int64()
     if pa.types.is_timestamp(found):
         return found
-    try:
-        pa.nulls(0, pa.int64()).cast(found)
-    except pa.ArrowNotImplementedError as error:
-        message = f"schemas.output has inferred_at as {found}: expected a time, or a number or text for microseconds"
-        raise Stop(message) from error
+    if not _holds_micros(found):
+        message = f"schemas.output has inferred_at as {found}: expected a timestamp, or a long, double or string"
+        raise Stop(message)
     return pa.int64()
+
+
+def _holds_micros(kind: pa.DataType) -> bool:
+    if pa.types.is_time(kind) or pa.types.is_boolean(kind):
+        return False
+    try:
+        pa.array([SOME_MICROS]).cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
 
 
 def _moment(now_s: float, wanted: pa.DataType) -> pa.Scalar:

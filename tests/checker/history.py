@@ -61,10 +61,11 @@ class Prediction(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """One record of the dead-letter topic; `source` is what its headers name."""
+    """One record of the dead-letter topic; `source` and `version` are what its headers name."""
 
     place: Place
     source: Place
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

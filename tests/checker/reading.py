@@ -17,6 +17,7 @@ READ_TIMEOUT_S = 1.0
 REQUEST_TIMEOUT_S = 30.0
 SINGLE_OBJECT_MARK = b"\xc3\x01"
 HEADER_PREFIX = "__streams.errors."
+VERSION_HEADER = "stream_infer.model_version"
 RETRY_PREFIX = "stream_infer.original_"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,8 +91,9 @@ def read_predictions(messages: Sequence[Message], decode: Decode) -> list[Predic
 
 
 def read_dead_letters(messages: Sequence[Message]) -> list[DeadLetter]:
-    """Return dead letters with the position that their headers name."""
-    return [DeadLetter(place_of(message), source_of(headers_of(message))) for message in messages]
+    """Return dead letters with the position and the version that their headers name."""
+    named = ((message, headers_of(message)) for message in messages)
+    return [DeadLetter(place_of(one), source_of(headers), headers.get(VERSION_HEADER)) for one, headers in named]
 
 
 def read_retries(messages: Sequence[Message]) -> list[Retry]:

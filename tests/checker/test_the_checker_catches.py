@@ -59,7 +59,7 @@ def answered_null(history: History) -> History:
 
 def refused_without_a_reason(history: History) -> History:
     source = history.predictions[0].source
-    letter = DeadLetter(Place("dead", 0, 9), source)
+    letter = DeadLetter(Place("dead", 0, 9), source, version="1")
     return replace(without_prediction(history, source), dead_letters=[*history.dead_letters, letter])
 
 
@@ -89,7 +89,7 @@ CAUGHT: list[tuple[str, str, Mutate]] = [
     ("another event's id", "I3", lambda h: with_prediction(h, lambda one: one._replace(event_id="another"))),
     ("an answer to nothing", "I3", lambda h: with_more(h, lambda one: one._replace(source=Place("in", 7, 7)))),
     ("a score for what nobody can read", "I3", answered_undecodable),
-    ("a dead letter for what every version can score", "I3", refused_without_a_reason),
+    ("a dead letter for what its version can score", "I3", refused_without_a_reason),
     ("two answers change places", "I4", swapped),
     ("an offset is committed before its answer", "I5", committed_early),
     ("a version that nobody made", "I3", lambda h: with_prediction(h, lambda one: one._replace(version="9"))),
@@ -119,6 +119,12 @@ def test_a_record_that_no_version_can_score_may_have_a_dead_letter() -> None:
     source = recorded().predictions[0].source
     events = [event._replace(features=[np.nan, 1.0]) if event.place == source else event for event in recorded().events]
     assert "I3" not in laws_broken(replace(refused_without_a_reason(recorded()), events=events))
+
+
+def test_a_version_that_nobody_told_of_may_refuse_what_it_wants() -> None:
+    *others, last = refused_without_a_reason(recorded()).dead_letters
+    history = replace(refused_without_a_reason(recorded()), dead_letters=[*others, last._replace(version="broken")])
+    assert "I3" not in laws_broken(history)
 
 
 def test_what_nobody_committed_may_still_wait_and_is_listed() -> None:

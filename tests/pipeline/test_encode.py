@@ -104,11 +104,34 @@ def test_the_moment_of_an_answer_is_in_the_unit_of_its_field(
     assert fastavro.schemaless_reader(io.BytesIO(encoded.values[0]), written, None) == {"inferred_at": expected}
 
 
-def test_a_moment_that_its_field_cannot_hold_is_refused_at_the_start(tmp_path: Path) -> None:
-    output, kind = tmp_path / "out.avsc", {"type": "int", "logicalType": "date"}
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"type": "int", "logicalType": "date"},
+        {"type": "long", "logicalType": "time-micros"},
+        "int",
+        "float",
+        "boolean",
+        "bytes",
+    ],
+)
+def test_a_moment_that_its_field_cannot_hold_is_refused_at_the_start(kind: object, tmp_path: Path) -> None:
+    output = tmp_path / "out.avsc"
     output.write_text(json.dumps({"type": "record", "name": "P", "fields": [{"name": "inferred_at", "type": kind}]}))
-    with pytest.raises(Stop, match=r"schemas\.output has inferred_at as date32\[day\]"):
+    with pytest.raises(Stop, match=r"schemas\.output has inferred_at as .*: expected a timestamp"):
         encoder_for(reader("string"), f"schemas.output={output}")
+
+
+def test_a_type_that_no_answer_can_become_stops_the_worker_before_anything_is_lost(
+    tmp_path: Path, version: LoadedVersion
+) -> None:
+    schema, output = reader("string"), tmp_path / "out.avsc"
+    kind = {"type": "int", "logicalType": "date"}
+    output.write_text(json.dumps({"type": "record", "name": "P", "fields": [{"name": "scores", "type": kind}]}))
+    inferred, scored = batch(schema, ["2026-01-01T00:00:00Z"] * ROWS, version)
+    encoder = encoder_for(schema, f"schemas.output={output}", "schemas.output_format=raw")
+    with pytest.raises(Stop, match=r"scores as date32.*, which list.* cannot become"):
+        encoder.encode(inferred, scored, now_s=0.0)
 
 
 def test_a_type_that_can_never_become_a_time_is_refused_at_the_start() -> None:
