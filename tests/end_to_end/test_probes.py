@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from stream_infer.testing.kafka.properties import free_port
 from tests.checker.laws import unanswered
 from tests.end_to_end.asking import NOBODY, ask, is_ready
 from tests.end_to_end.events import make_events
@@ -55,9 +54,10 @@ def slow_job(make_job: JobMaker, guarantee: str = "at_least_once", **model: Any)
     return job
 
 
-def test_without_a_broker_a_worker_is_well_and_not_ready_and_ends_after_its_timeout(make_job: JobMaker) -> None:
-    nowhere = {"bootstrap_servers": f"127.0.0.1:{free_port()}", "startup_timeout_s": 20}
-    job = make_job(settings={"kafka": nowhere})
+def test_without_a_broker_a_worker_is_well_and_not_ready_and_ends_after_its_timeout(
+    make_job: JobMaker, nowhere: str
+) -> None:
+    job = make_job(settings={"kafka": {"bootstrap_servers": nowhere, "startup_timeout_s": 20}})
     with job.crew() as crew:
         worker = crew.start()
         until_said(crew, worker, (200, 503, (NO_BROKER, LOADING, NOT_JOINED)))

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from stream_infer.settings import effective, load_settings, load_with_origins
-from stream_infer.testing.kafka.properties import free_port
 from stream_infer.testing.registry import registry_process
 from tests.checker.reading import read_topic
 from tests.end_to_end.events import make_events
@@ -107,9 +106,11 @@ def test_a_worker_that_scores_tells_nothing(make_job: JobMaker, tmp_path: Path) 
     ],
     ids=["broker", "login", "registry", "repository"],
 )
-def test_a_worker_that_meets_a_fault_tells_nothing(make_job: JobMaker, tmp_path: Path, fault: str, says: str) -> None:
+def test_a_worker_that_meets_a_fault_tells_nothing(
+    make_job: JobMaker, tmp_path: Path, nowhere: str, fault: str, says: str
+) -> None:
     job = make_job()
-    with_secrets(job, tmp_path, faults(f"127.0.0.1:{free_port()}")[fault])
+    with_secrets(job, tmp_path, faults(nowhere)[fault])
     if fault == "registry":
         remove(job, "schema_registry", "properties")
     with job.crew() as crew:
@@ -155,9 +156,9 @@ URL = "http://me:mark-3@secret@registry:8081"
     ],
     ids=["shown", "no equals sign", "no such setting", "no broker", "no certificate", "no key", "no properties"],
 )
-def test_a_command_tells_nothing(tmp_path: Path, words: Sequence[str]) -> None:
+def test_a_command_tells_nothing(tmp_path: Path, nowhere: str, words: Sequence[str]) -> None:
     settings = secrets(tmp_path)
-    settings["kafka"] |= {"bootstrap_servers": f"127.0.0.1:{free_port()}", "startup_timeout_s": 2}
+    settings["kafka"] |= {"bootstrap_servers": nowhere, "startup_timeout_s": 2}
     config = tmp_path / "settings.yaml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     command = [str(SCRIPTS / "stream-infer"), *words, "--config", str(config)]
