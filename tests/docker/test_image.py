@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +119,7 @@ def test_a_word_that_is_wrong_is_refused_as_anywhere(image: str) -> None:
 
 def hadolint(dockerfile: Path) -> list[str]:
     """Return what hadolint has to say of a Dockerfile, a line each."""
-    found = shutil.which("hadolint")
+    found = shutil.which("hadolint", path=sysconfig.get_path("scripts"))
     assert found, "there is no hadolint here: expected the extra docker to be installed"
     done = subprocess.run([found, str(dockerfile)], capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).splitlines()
