@@ -27,6 +27,13 @@ class Squeezed(nn.Module):
         return x.sum(dim=1).squeeze()
 
 
+class Doubled(nn.Module):
+    """Would take rows of any shape."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+
 def scripted(repository: Path, module: nn.Module, **changes: Any) -> MadeVersion:
     return write_module(repository, module, manifest={**RAW, **changes}, format="torchscript")
 
@@ -99,6 +106,14 @@ def test_an_export_with_a_fixed_batch_needs_that_one_size_allowed(tmp_path: Path
         load(fixed)
     edit(fixed, {"allowed_batch_sizes": [4]})
     assert answer(load(fixed), lists([[1.0, 2.0]])).scores.shape == (1, 3)
+
+
+def test_an_export_refuses_a_shape_that_is_not_its_own_though_its_operations_would_take_it(tmp_path: Path) -> None:
+    made = write_module(tmp_path, Doubled(), manifest=RAW)
+    assert load(made).width == 2
+    edit(made, {"inputs": [{"name": "x", "field": "features", "shape": [3]}]})
+    with pytest.raises(Stop, match=r"failed on a batch of 1: .*\[1, 3\]"):
+        load(made)
 
 
 def test_an_export_says_itself_how_many_rows_it_takes(tmp_path: Path) -> None:
