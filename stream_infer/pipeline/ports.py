@@ -83,7 +83,11 @@ class OutputProducer(Protocol):
         ...
 
     def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has."""
+        """Return how many partitions `topic` has; 0 when there is no such topic, or none that this user may see.
+
+        Waits however long the brokers are away: who guesses meanwhile sends a record to a partition of its own, where
+        it is behind those that it was ahead of.
+        """
         ...
 
 

@@ -44,8 +44,10 @@ class Predictions:
             # The topic of an origin is only a text in a header: nobody is asked about it.
             origins = [records.origin(row).source.partition if key is None else ours for key, row in pairs]
             return [number if number < ours else -1 for number in origins]
+        alike = {run.source.topic: self._producer.partition_count(run.source.topic) == ours for run in records.runs}
         numbers = [
-            run.source.partition if ours and self._producer.partition_count(run.source.topic) == ours else -1
+            # A topic may have been given more partitions since both were counted.
+            run.source.partition if alike[run.source.topic] and run.source.partition < ours else -1
             for run in records.runs
         ]
         run_of_row = records.run_numbers().tolist()

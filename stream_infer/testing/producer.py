@@ -54,8 +54,8 @@ class FakeProducer:
         self.sent = []
 
     def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has."""
-        return self.partitions[topic]
+        """Return how many partitions `topic` has; 0 when there is no such topic."""
+        return self.partitions.get(topic, 0)
 
 
 class Fate(Enum):

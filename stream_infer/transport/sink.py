@@ -20,7 +20,8 @@ repeated = Repeated(logging.getLogger(__name__))
 WAIT_S: Final = 0.1
 ANY_PARTITION: Final = -1
 NOW: Final = 0
-METADATA_TIMEOUT_S: Final = 10.0
+METADATA_TIMEOUT_S: Final = 1.0
+NOT_TO_BE_SEEN: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 
 
 class Sink:
@@ -70,18 +71,25 @@ class Sink:
         self._raise_failure()
 
     def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has, as first heard of it; 0 while the brokers do not tell."""
-        if topic not in self._counts:
+        """Return how many partitions `topic` has, as first heard of it; see `OutputProducer.partition_count`."""
+        while topic not in self._counts:
             try:
-                metadata = self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic]
+                return self._ask(topic)
             except KafkaException as error:
-                text = "the brokers do not tell how many partitions %s has: %s"
+                text = "the brokers do not tell how many partitions %s has, which is waited for: %s"
                 repeated.warning(text, topic, error, each=topic)
-                return 0
-            if metadata.error is not None:
-                return 0
-            self._counts[topic] = len(metadata.partitions)
+                self._producer.poll(WAIT_S)
+                self._raise_failure()
         return self._counts[topic]
+
+    def _ask(self, topic: str) -> int:
+        """Return how many partitions `topic` has; raises `KafkaException` when no broker knows at the moment."""
+        metadata = self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic]
+        if metadata.error is None:
+            self._counts[topic] = len(metadata.partitions)
+        elif metadata.error.code() not in NOT_TO_BE_SEEN:
+            raise KafkaException(metadata.error)
+        return self._counts.get(topic, 0)
 
     def _send_slowly(self, outgoing: Outgoing, row: int, error: BufferError | KafkaException) -> list[Unsent]:
         """Send one row, waiting out a full buffer, which is back-pressure; sort what else `produce` refuses."""
