@@ -147,10 +147,7 @@ class Pump:
 
     def _poll(self, count: int, *, timeout_s: float) -> None:
         before, changes = self._ownership.epochs(), self._ownership.changes
-        messages = self._consumer.consume(1, timeout_s)
-        arrived_s = self._feed.state.last_poll_s = self._feed.clock.monotonic_s()
-        if messages and count > 1:
-            messages += self._consumer.consume(count - 1, 0)
+        messages, arrived_s = self._consume(count, timeout_s)
         if not messages:
             return
         is_quiet = self._ownership.changes == changes
@@ -162,6 +159,18 @@ class Pump:
             self._handle(one.message, one.error)
         if records:
             self._hand_over(read_columns(records, epochs=epochs, arrived_s=arrived_s, same_topic=same_topic))
+
+    def _consume(self, count: int, timeout_s: float) -> tuple[list[Message], float]:
+        """Return up to `count` messages, and the monotonic time from which the first of them has waited at most."""
+        state = self._feed.state
+        messages, arrived_s = self._consumer.consume(count, 0), state.last_turn_s
+        if not messages:
+            # Nothing came while this poll was held up.
+            messages, arrived_s = self._consumer.consume(1, timeout_s), self._feed.clock.monotonic_s()
+            if messages and count > 1:
+                messages += self._consumer.consume(count - 1, 0)
+        state.last_poll_s = self._feed.clock.monotonic_s()
+        return messages, arrived_s
 
     def _hand_over(self, polled: Polled) -> None:
         if polled.messages:

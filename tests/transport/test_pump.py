@@ -20,6 +20,8 @@ from stream_infer.transport.pump import Pump
 
 TURNS = 200
 PAUSED_AFTER_TURNS = 13
+TICK_S = 0.001
+LATER_S = 30
 
 
 class TurnedPump(Pump):
@@ -34,6 +36,14 @@ class TurnedPump(Pump):
 
     def lose(self, partitions: list[TopicPartition]) -> None:
         self._rebalancer.on_lost(self._consumer, partitions)
+
+
+class TickingClock(HandClock):
+    """A clock that goes on by a millisecond at every look."""
+
+    def monotonic_s(self) -> float:
+        self.now_s += TICK_S
+        return super().monotonic_s()
 
 
 @dataclass(slots=True)
@@ -57,6 +67,14 @@ class Ground:
         for number in range(first, first + count):
             producer.produce(self.topic, b"%d" % number)
         assert producer.flush(30) == 0
+
+    def until_fetched(self, end: int) -> None:
+        """Wait until librdkafka has everything below offset `end`."""
+        consumer = self.pump.consumer
+        while consumer.get_watermark_offsets(self.partitions[0], cached=True)[1] < end:
+            consumer.list_topics(self.topic, timeout=LATER_S)
+        # What a response says of the end is noted just before its records are.
+        consumer.list_topics(self.topic, timeout=LATER_S)
 
     def values(self) -> list[bytes | None]:
         return [value for polled in self.delivered for value in polled.records.values]
@@ -106,7 +124,7 @@ def make(kafka: Cluster, topics: Topics) -> Iterator[Callable[..., Ground]]:
             "auto.offset.reset": "error",
             "log_level": 0,
         }
-        clock, inbox = HandClock(now_s=1_000.0), told.Inbox()
+        clock, inbox = TickingClock(now_s=1_000.0), told.Inbox()
         feed = Feed(
             properties=properties,
             reset=reset,
@@ -137,6 +155,19 @@ def test_records_arrive_in_order_under_the_epoch_of_their_assignment(make: Calla
     (assigned,) = begun.assigned
     assert assigned.source == Partition(ground.topic, 0)
     assert {run.epoch for polled in ground.delivered for run in polled.records.runs} == {assigned.epoch}
+
+
+def test_what_is_there_at_a_poll_may_have_waited_since_the_turn_began(make: Callable[..., Ground]) -> None:
+    ground = make()
+    ground.send(1)
+    ground.pump.assign(ground.partitions)
+    ground.turn_until(lambda: len(ground.values()) == 1)
+    ground.send(5, first=1)
+    ground.until_fetched(6)
+    before_s = ground.clock.now_s
+    ground.pump.turn()
+    assert [polled.records.arrived_s for polled in ground.delivered[1:]] == [before_s + TICK_S]
+    assert len(ground.values()) == 6
 
 
 def test_a_full_queue_stops_polling_and_polling_goes_on_where_it_stopped(make: Callable[..., Ground]) -> None:
