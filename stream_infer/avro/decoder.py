@@ -115,9 +115,12 @@ def decode_group(writer: WriterDecoder | Refusal, group: Group) -> Piece:
 def join(pieces: Sequence[Piece], *, rejects: Iterable[Reject], empty: pa.RecordBatch) -> Decoded:
     """Return the pieces of a batch as one, its rows in input order."""
     parts = [part for piece in pieces for part in piece.columns]
-    rows = np.concatenate([np.empty(0, np.int64), *(rows for piece in pieces for rows in piece.rows)])
-    columns = parts[0] if len(parts) == 1 else pa.concat_batches([empty, *parts])
+    rows_of = [rows for piece in pieces for rows in piece.rows]
+    ordered = tuple(sorted(rejects, key=lambda reject: reject.row))
+    if len(parts) == 1:
+        return Decoded(parts[0], rows_of[0], ordered)
+    rows, columns = np.concatenate([np.empty(0, np.int64), *rows_of]), pa.concat_batches([empty, *parts])
     if (rows[1:] < rows[:-1]).any():
         order = np.argsort(rows)
         rows, columns = rows[order], columns.take(pa.array(order))
-    return Decoded(columns, rows, tuple(sorted(rejects, key=lambda reject: reject.row)))
+    return Decoded(columns, rows, ordered)

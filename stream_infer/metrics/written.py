@@ -48,10 +48,7 @@ class Metrics(Table):
 
     def batches(self, records: int, *, of: int, trigger: str) -> None:
         """Count the batches of `of` records that so many are; the last may be smaller."""
-        full, rest = divmod(records, of)
-        sizes = np.full(full + bool(rest), of, dtype=np.float64)
-        if rest:
-            sizes[-1] = rest
+        sizes = np.minimum(np.arange(records, 0, -of, dtype=np.float64), of)
         self._batches += len(sizes)
         self.batches_total.labels(trigger).inc(len(sizes))
         self.batch_records.observe(sizes)

@@ -38,6 +38,10 @@ class Inputs:
     rejects: tuple[Reject, ...]
     tensors: tuple[torch.Tensor, ...]
 
+    def part(self, start: int, stop: int) -> "Inputs":
+        """Return the fitting rows `start` to `stop - 1`, counted from 0, without the refusals."""
+        return Inputs(self.rows[start:stop], (), tuple(tensor[start:stop] for tensor in self.tensors))
+
 
 def read_inputs(columns: pa.RecordBatch, specs: Sequence[Input], *, precision: torch.dtype | None) -> Inputs:
     """Return the inputs in these columns; floating ones in `precision` when it is given, else as their manifest says.

@@ -74,7 +74,7 @@ def _classify(output: NDArray[np.floating], outputs: Outputs) -> Scored:
         prediction=best.astype(np.float64),
         label_index=best if outputs.labels else None,
         labels=outputs.labels,
-        confidence=np.take_along_axis(scores, best[:, None], axis=1)[:, 0],
+        confidence=scores.max(axis=1),
     )
 
 

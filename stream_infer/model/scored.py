@@ -57,13 +57,11 @@ class Scored:
 
     def scores_column(self) -> pa.Array:
         """Return scores as lists of float32, empty where they are withheld."""
-        lengths = np.full(len(self), self.scores.shape[1], dtype=np.int32)
-        kept = self.scores
+        ends, kept = np.arange(len(self) + 1, dtype=np.int32), self.scores
         if self.withheld is not None:
-            lengths[self.withheld] = 0
+            ends[1:] = (~self.withheld).cumsum(dtype=np.int32)
             kept = kept[~self.withheld]
-        offsets = np.concatenate([np.zeros(1, dtype=np.int32), lengths.cumsum(dtype=np.int32)])
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(kept.reshape(-1)))
+        return pa.ListArray.from_arrays(pa.array(ends * np.int32(kept.shape[1])), pa.array(kept.reshape(-1)))
 
     def _column(self, values: NDArray[Any] | None, kind: pa.DataType) -> pa.Array:
         if values is None:

@@ -13,7 +13,7 @@ from stream_infer.errors import Reject, Stop, StreamInferError
 from stream_infer.model.device import Call, Device, Flight, Landed
 from stream_infer.model.faults import DeviceLost, InferenceFailed, OutOfDeviceMemory, RowCap, is_out_of_memory
 from stream_infer.model.formats.network import cause
-from stream_infer.model.inputs import Inputs, example_inputs, pad, read_inputs
+from stream_infer.model.inputs import example_inputs, pad, read_inputs
 from stream_infer.model.manifest import Manifest
 from stream_infer.model.outputs import BadOutput, score
 from stream_infer.model.scored import Scored
@@ -170,8 +170,9 @@ class LoadedVersion:
         """Return the rows that fit the model's inputs, as tensors of up to `batch_size` rows; see `prepare`."""
         inputs = read_inputs(columns, self.manifest.inputs, precision=self.precision)
         starts = range(0, len(inputs.rows), batch_size)
-        batches = (self._batch(inputs, slice(start, start + batch_size)) for start in starts)
-        return PreparedBatches(inputs.rows, inputs.rejects, tuple(batches))
+        parts = [inputs] if len(starts) == 1 else [inputs.part(start, start + batch_size) for start in starts]
+        batches = tuple(Prepared(part.rows, (), self._padded(part.tensors)) for part in parts)
+        return PreparedBatches(inputs.rows, inputs.rejects, batches)
 
     def launch(self, prepared: Prepared) -> Pending:
         """Start the call on the device; on a CPU it is over when this returns.
@@ -228,9 +229,6 @@ class LoadedVersion:
         A smaller one that is padded to the same size would need as much.
         """
         return self.cap.lower(self.bound.padded((failed_rows + 1) // 2))
-
-    def _batch(self, inputs: Inputs, part: slice) -> Prepared:
-        return Prepared(inputs.rows[part], (), self._padded(tuple(tensor[part] for tensor in inputs.tensors)))
 
     def _padded(self, tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         rows = len(tensors[0])

@@ -16,7 +16,7 @@ from stream_infer.pipeline.infer import Inferred
 from stream_infer.records import Place
 
 MICROS_PER_S: Final = 1_000_000
-MICROS: Final = pa.timestamp("us", tz="UTC")
+PER_S: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 SOME_MICROS: Final = 1_700_000_000_123_457
 """A moment as long as those to come."""
 FEW: Final = 8
@@ -198,9 +198,8 @@ def _holds_micros(kind: pa.DataType) -> bool:
 
 def _moment(now_s: float, wanted: pa.DataType) -> pa.Scalar:
     micros = int(now_s * MICROS_PER_S)
-    if not pa.types.is_timestamp(wanted):
-        return pa.scalar(micros, wanted)
-    return pa.scalar(micros, MICROS).cast(wanted, safe=False)
+    ticks = micros * PER_S[wanted.unit] // MICROS_PER_S if pa.types.is_timestamp(wanted) else micros
+    return pa.scalar(ticks, wanted)
 
 
 def _version(read: Callable[[_Batch], object]) -> Fill:
