@@ -118,8 +118,9 @@ class Records:
 
     `offsets` is int64; `timestamps_ms` are Kafka record timestamps in milliseconds since the epoch, int64, -1 where the
     record has none; `headers` is None when no row has any. `arrived_s` is the monotonic time at which the oldest row
-    reached this process. `origins` is None when every row is its own, and holds None for single rows that are. `sizes`
-    are the bytes of each row's key, value and headers, None where nobody has counted them yet.
+    reached this process, or up to 10 ms before: what is polled late may have been there. `origins` is None when every
+    row is its own, and holds None for single rows that are. `sizes` are the bytes of each row's key, value and headers,
+    None where nobody has counted them yet.
     """
 
     runs: tuple[Run, ...]

@@ -45,10 +45,14 @@ MILLISECONDS = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a scorer is tied to: the other threads, the output, the time, the metrics, and traces where they are on."""
+    """What a scorer is tied to: the other threads, the output, the time, the metrics, and traces where they are on.
+
+    `partitions` are the partition counts of topics.
+    """
 
     inbox: told.Inbox
     producer: OutputProducer
+    partitions: Mapping[str, int]
     committer: PositionCommitter
     intake: Intake
     clock: Clock
@@ -147,7 +151,12 @@ def needed_fields(settings: Settings, version: LoadedVersion, reader: AvroSchema
 def _answers(settings: Settings, codec: "Codec", around: Surroundings) -> Answers:
     return Answers(
         codec.prediction_encoder(),
-        predictions=Predictions(settings.topics.output, producer=around.producer, traced=around.tracer is not None),
+        predictions=Predictions(
+            settings.topics.output,
+            producer=around.producer,
+            partitions=around.partitions,
+            traced=around.tracer is not None,
+        ),
         dead_letters=DeadLetters(settings.topics.dead_letter, producer=around.producer),
         clock=around.clock,
         metrics=around.metrics,

@@ -39,7 +39,7 @@ from stream_infer.transport.credit import ENOUGH_RECORDS, Credit
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.link import Link
 from stream_infer.transport.sink import Sink
-from stream_infer.transport.topics import admin_for, check_topics, note_retry_topic, smallest_message_limit
+from stream_infer.transport.topics import CheckedTopics, admin_for, check_topics, note_retry_topic
 from stream_infer.transport.transaction import TransactionalSink
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Worker:
         self._steering: Steering | None = None
         self._checked = False
         self._traces = open_traces(settings, clock=self.clock)
-        self._message_limit: int | None = None
+        self._topics = CheckedTopics({}, None)
         self._feed = self._make_feed()
         self._compute = ComputeThread(inbox=self.inbox, prepare=self._make_scorer, failed=self._fail)
         self._partitions = show(self.metrics, self._watched())
@@ -98,11 +98,10 @@ class Worker:
         """Look at what must be right before anything starts; raises `Stop` with one sentence. Done once."""
         if not self._checked:
             wait_for_broker(self.settings)
-            admin, topics = admin_for(self.settings), self.settings.topics
-            check_topics(admin, self.settings)
+            admin = admin_for(self.settings)
+            self._topics = check_topics(admin, self.settings)
             check_control_topic(admin, self.settings)
             note_retry_topic(admin, self.settings)
-            self._message_limit = smallest_message_limit(admin, [topics.output, topics.dead_letter])
             self._checked = True
 
     def link(self) -> Link:
@@ -249,6 +248,7 @@ class Worker:
             Surroundings(
                 inbox=self.inbox,
                 producer=self._make_sink(),
+                partitions=self._topics.partitions,
                 committer=self._feed.commits,
                 intake=self.credit,
                 clock=self.clock,
@@ -263,9 +263,9 @@ class Worker:
         """Return where outputs go; under exactly once nobody else writes under this worker's id any more."""
         settings, credentials = self.settings, SaslFiles(self.settings)
         if not is_exactly_once(settings):
-            properties = output_producer_config(settings, topic_limit_bytes=self._message_limit)
+            properties = output_producer_config(settings, topic_limit_bytes=self._topics.limit_bytes)
             return Sink(properties, credentials=credentials)
-        properties = transactional_config(settings, topic_limit_bytes=self._message_limit)
+        properties = transactional_config(settings, topic_limit_bytes=self._topics.limit_bytes)
         sink = TransactionalSink(properties, clock=self.clock, credentials=credentials)
         while not sink.recover(within_s=FIRST_TRANSACTION_S):
             if self._host.is_stopping():

@@ -82,14 +82,6 @@ class OutputProducer(Protocol):
         """
         ...
 
-    def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has; 0 when there is no such topic, or none that this user may see.
-
-        Waits however long the brokers are away: who guesses meanwhile sends a record to a partition of its own, where
-        it is behind those that it was ahead of.
-        """
-        ...
-
 
 class Tracer(Protocol):
     """Who is told of batches so that they can be traced. Used by the compute thread alone."""

@@ -53,10 +53,6 @@ class FakeProducer:
         self.delivered += self.sent
         self.sent = []
 
-    def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has; 0 when there is no such topic."""
-        return self.partitions.get(topic, 0)
-
 
 class Fate(Enum):
     """What becomes of a transactional call: done, rolled back, or not known, with the one or the other behind it."""

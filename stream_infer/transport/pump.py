@@ -16,6 +16,7 @@ from stream_infer.transport.columns import Epochs, Polled, read_columns, source_
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.ownership import Ownership
+from stream_infer.transport.poll import TURN_S, poll
 from stream_infer.transport.rebalance import Rebalancer, is_joined
 from stream_infer.transport.statistics import INTERVAL, Statistics, read_statistics
 
@@ -25,8 +26,6 @@ repeated = Repeated(log)
 
 POLL_RECORDS: Final = 4096
 POLL_TIMEOUT_S: Final = 0.1
-TURN_S: Final = 0.01
-"""For which a poll waits at most for the compute thread to be through with those before."""
 PAUSE_AFTER_S: Final = 1.0
 LOOK_S: Final = 1.0
 OTHER_PROTOCOL: Final = (
@@ -147,7 +146,11 @@ class Pump:
 
     def _poll(self, count: int, *, timeout_s: float) -> None:
         before, changes = self._ownership.epochs(), self._ownership.changes
-        messages, arrived_s = self._consume(count, timeout_s)
+        state, clock = self._feed.state, self._feed.clock
+        messages, arrived_s = poll(
+            self._consumer, count, timeout_s=timeout_s, held_since_s=state.last_turn_s, clock=clock
+        )
+        state.last_poll_s = clock.monotonic_s()
         if not messages:
             return
         is_quiet = self._ownership.changes == changes
@@ -159,18 +162,6 @@ class Pump:
             self._handle(one.message, one.error)
         if records:
             self._hand_over(read_columns(records, epochs=epochs, arrived_s=arrived_s, same_topic=same_topic))
-
-    def _consume(self, count: int, timeout_s: float) -> tuple[list[Message], float]:
-        """Return up to `count` messages, and the monotonic time from which the first of them has waited at most."""
-        state = self._feed.state
-        messages, arrived_s = self._consumer.consume(count, 0), state.last_turn_s
-        if not messages:
-            # Nothing came while this poll was held up.
-            messages, arrived_s = self._consumer.consume(1, timeout_s), self._feed.clock.monotonic_s()
-            if messages and count > 1:
-                messages += self._consumer.consume(count - 1, 0)
-        state.last_poll_s = self._feed.clock.monotonic_s()
-        return messages, arrived_s
 
     def _hand_over(self, polled: Polled) -> None:
         if polled.messages:

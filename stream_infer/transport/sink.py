@@ -1,6 +1,5 @@
 """Where predictions and dead letters go: one librdkafka producer, used by the compute thread alone."""
 
-import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice, repeat
@@ -11,17 +10,12 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_infer.errors import Stop, StreamInferError
-from stream_infer.logs import Repeated
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.transport.feed import Credentials
-
-repeated = Repeated(logging.getLogger(__name__))
 
 WAIT_S: Final = 0.1
 ANY_PARTITION: Final = -1
 NOW: Final = 0
-METADATA_TIMEOUT_S: Final = 1.0
-NOT_TO_BE_SEEN: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 
 
 class Sink:
@@ -37,7 +31,6 @@ class Sink:
         self._failed_topic: str | None = None
         self._properties = properties
         self._producer = self._create()
-        self._counts: dict[str, int] = {}
 
     def _create(self) -> Producer:
         return Producer({**self._properties, **self._hearing(), "on_delivery": self._on_failure})
@@ -69,27 +62,6 @@ class Sink:
         while self._producer.flush(WAIT_S):
             self._raise_failure()
         self._raise_failure()
-
-    def partition_count(self, topic: str) -> int:
-        """Return how many partitions `topic` has, as first heard of it; see `OutputProducer.partition_count`."""
-        while topic not in self._counts:
-            try:
-                return self._ask(topic)
-            except KafkaException as error:
-                text = "the brokers do not tell how many partitions %s has, which is waited for: %s"
-                repeated.warning(text, topic, error, each=topic)
-                self._producer.poll(WAIT_S)
-                self._raise_failure()
-        return self._counts[topic]
-
-    def _ask(self, topic: str) -> int:
-        """Return how many partitions `topic` has; raises `KafkaException` when no broker knows at the moment."""
-        metadata = self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic]
-        if metadata.error is None:
-            self._counts[topic] = len(metadata.partitions)
-        elif metadata.error.code() not in NOT_TO_BE_SEEN:
-            raise KafkaException(metadata.error)
-        return self._counts.get(topic, 0)
 
     def _send_slowly(self, outgoing: Outgoing, row: int, error: BufferError | KafkaException) -> list[Unsent]:
         """Send one row, waiting out a full buffer, which is back-pressure; sort what else `produce` refuses."""

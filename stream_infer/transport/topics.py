@@ -57,6 +57,18 @@ class FoundTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedTopics:
+    """What the brokers said when the worker started.
+
+    `partitions` are the counts of all topics; `limit_bytes` is what output and dead-letter topic both take as one
+    message, None where the broker cannot tell.
+    """
+
+    partitions: Mapping[str, int]
+    limit_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TopicPlan:
     """What there is, what must be made, and a sentence for everything that is set wrongly."""
 
@@ -140,10 +152,11 @@ def admin_for(settings: Settings) -> TopicAdmin:
     return KafkaTopicAdmin(create_client(AdminClient, admin_config(settings)))
 
 
-def check_topics(admin: TopicAdmin, settings: Settings) -> None:
-    """Raise Stop, naming what is missing, unless every topic that scoring reads and writes is there."""
+def check_topics(admin: TopicAdmin, settings: Settings) -> CheckedTopics:
+    """Return what is known of topics; raises Stop, naming what is missing of those that scoring reads and writes."""
     topics = settings.topics
-    _require(admin, (*topics.input, topics.output, topics.dead_letter), settings)
+    partitions = _require(admin, (*topics.input, topics.output, topics.dead_letter), settings)
+    return CheckedTopics(partitions, _smallest_message_limit(admin, [topics.output, topics.dead_letter]))
 
 
 def note_retry_topic(admin: TopicAdmin, settings: Settings) -> None:
@@ -160,7 +173,7 @@ def require_topic(admin: TopicAdmin, topic: str, settings: Settings) -> None:
     _require(admin, (topic,), settings)
 
 
-def _require(admin: TopicAdmin, names: Sequence[str], settings: Settings) -> None:
+def _require(admin: TopicAdmin, names: Sequence[str], settings: Settings) -> Mapping[str, int]:
     found = admin.find()
     missing = [name for name in names if name not in found]
     if missing:
@@ -170,9 +183,10 @@ def _require(admin: TopicAdmin, names: Sequence[str], settings: Settings) -> Non
             f"{what} {', '.join(missing)} {verb} not on {settings.kafka.bootstrap_servers} (or hidden from this user), "
             f"expected to be: run `stream-infer topics create`."
         )
+    return found
 
 
-def smallest_message_limit(admin: TopicAdmin, names: Sequence[str]) -> int | None:
+def _smallest_message_limit(admin: TopicAdmin, names: Sequence[str]) -> int | None:
     """Return the bytes that every one of these topics takes as one message; None where the broker cannot tell."""
     limits = [(admin.describe(name) or {}).get("max.message.bytes") for name in names]
     return min((int(limit) for limit in limits if limit is not None), default=None)

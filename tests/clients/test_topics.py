@@ -38,7 +38,8 @@ def test_after_making_what_is_missing_nothing_is(cluster: tuple[TopicAdmin, Sett
     assert {topic.name: topic.partitions for topic in after.existing} == {
         topic.name: topic.partitions for topic in before.missing
     }
-    check_topics(admin, settings)
+    counts = check_topics(admin, settings).partitions
+    assert {counts[name] for name in (*settings.topics.input, settings.topics.output)} == {3}
 
 
 def test_a_control_topic_that_may_lose_or_reorder_rollouts_is_told(cluster: tuple[TopicAdmin, Settings]) -> None:

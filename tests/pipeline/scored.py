@@ -162,7 +162,9 @@ class Ground:
             slot=self.slot,
             answers=Answers(
                 codec.prediction_encoder(),
-                predictions=Predictions("predictions", producer=self.producer, traced=tracer is not None),
+                predictions=Predictions(
+                    "predictions", producer=self.producer, partitions=topics, traced=tracer is not None
+                ),
                 dead_letters=DeadLetters(settings.topics.dead_letter, producer=self.producer),
                 clock=self.clock,
                 metrics=metrics,

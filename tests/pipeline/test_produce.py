@@ -27,8 +27,9 @@ KEYS = [b"a", None, None, b""]
 def test_a_key_decides_the_partition_and_without_one_the_number_that_it_came_from(
     counts: dict[str, int], expected: list[int]
 ) -> None:
-    producer = FakeProducer(counts)
+    producer = FakeProducer({"out": 4})
     records = replace(make_records(ROWS, topic="in"), keys=KEYS)
     rows = list(range(len(ROWS)))
-    assert Predictions("out", producer=producer).send(records, Encoded([b"v"] * len(rows), rows, ())) == []
+    predictions = Predictions("out", producer=producer, partitions=counts)
+    assert predictions.send(records, Encoded([b"v"] * len(rows), rows, ())) == []
     assert [(one.key, one.partition) for one in producer.sent] == list(zip(KEYS, expected, strict=True))

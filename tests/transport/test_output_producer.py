@@ -1,7 +1,6 @@
 """One contract for every output producer: the fake, and librdkafka on a real broker."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from stream_infer.errors import Stop
 from stream_infer.pipeline.ports import Outgoing, OutputProducer
-from stream_infer.testing.kafka import Cluster, Topics
 from stream_infer.testing.producer import Delivered, FakeProducer
-from stream_infer.transport.sink import METADATA_TIMEOUT_S, Sink
+from stream_infer.transport.sink import Sink
 
-OUTAGE_S = METADATA_TIMEOUT_S * 3
 STAMP_MS = 1_700_000_000_123
 
 
@@ -118,26 +115,3 @@ def test_a_topic_that_does_not_exist_stops_the_worker_with_its_name(subject: Sub
     subject.producer.send(Outgoing("nowhere-to-be-found", [b"k"], [b"v"], np.array([STAMP_MS])))
     with pytest.raises(Stop, match="nowhere-to-be-found"):
         subject.producer.flush()
-
-
-def test_the_partition_count_is_known(subject: Subject) -> None:
-    assert subject.producer.partition_count(subject.topic) == 3
-
-
-def test_a_topic_that_is_not_there_has_no_partitions(subject: Subject) -> None:
-    assert subject.producer.partition_count("nowhere-to-be-found") == 0
-
-
-@pytest.mark.broker
-def test_the_partition_count_is_waited_for_while_no_broker_answers(stoppable_kafka: Cluster) -> None:
-    """A guess would send records without a key to another partition, where they are out of order."""
-    topics = Topics(stoppable_kafka.bootstrap_servers)
-    subject = real_subject(stoppable_kafka, topics)
-    stoppable_kafka.stop()
-    with ThreadPoolExecutor(1) as thread:
-        count = thread.submit(subject.producer.partition_count, subject.topic)
-        with pytest.raises(TimeoutError):
-            count.result(OUTAGE_S)
-        stoppable_kafka.start()
-        assert count.result(OUTAGE_S * 10) == 3
-    topics.delete_all()

@@ -21,7 +21,8 @@ from stream_infer.transport.pump import Pump
 TURNS = 200
 PAUSED_AFTER_TURNS = 13
 TICK_S = 0.001
-LATER_S = 30
+TIMEOUT_S = 30
+MANY = 20
 
 
 class TurnedPump(Pump):
@@ -72,9 +73,9 @@ class Ground:
         """Wait until librdkafka has everything below offset `end`."""
         consumer = self.pump.consumer
         while consumer.get_watermark_offsets(self.partitions[0], cached=True)[1] < end:
-            consumer.list_topics(self.topic, timeout=LATER_S)
+            consumer.list_topics(self.topic, timeout=TIMEOUT_S)
         # What a response says of the end is noted just before its records are.
-        consumer.list_topics(self.topic, timeout=LATER_S)
+        consumer.list_topics(self.topic, timeout=TIMEOUT_S)
 
     def values(self) -> list[bytes | None]:
         return [value for polled in self.delivered for value in polled.records.values]
@@ -168,6 +169,20 @@ def test_what_is_there_at_a_poll_may_have_waited_since_the_turn_began(make: Call
     ground.pump.turn()
     assert [polled.records.arrived_s for polled in ground.delivered[1:]] == [before_s + TICK_S]
     assert len(ground.values()) == 6
+
+
+def test_what_a_poll_had_to_wait_for_has_not_waited_itself(make: Callable[..., Ground]) -> None:
+    ground = make()
+    ground.pump.assign(ground.partitions)
+    began_s: list[float] = []
+    for number in range(MANY):
+        ground.send(1, first=number)
+        while len(ground.values()) == number:
+            began_s[number:] = [ground.clock.now_s]
+            ground.pump.turn()
+    waits_s = [polled.records.arrived_s - began for polled, began in zip(ground.delivered, began_s, strict=True)]
+    # A record may be there at once; not each, because it was sent just before.
+    assert max(waits_s) > TICK_S
 
 
 def test_a_full_queue_stops_polling_and_polling_goes_on_where_it_stopped(make: Callable[..., Ground]) -> None:
