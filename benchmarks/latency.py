@@ -176,9 +176,8 @@ def text(rows: list[latency_report.TimedRow], options: argparse.Namespace, maxim
     """Return the section as Markdown."""
     head = (
         f"{options.rounds} interleaved rounds of {options.seconds:g} s behind {options.warm_seconds:g} s to warm up: "
-        f"medians, and lowest to highest; a run before them is thrown away. The worker's maximum is "
-        f"{maximum:,.0f} events/s. An event without an answer "
-        f"{SETTLE_S:g} s after the last was sent counts with the time until then."
+        f"medians, and lowest to highest; a run before them is thrown away. The worker's maximum is {maximum:,.0f} "
+        f"events/s. An event without an answer {SETTLE_S:g} s after the last was sent counts with the time until then."
     )
     timed = [
         Timed(one.name, one.delay_ms, one.p50_ms.median, one.p99_ms.median) for one in rows if one.rate == GOAL_RATE

@@ -15,7 +15,6 @@ from stream_infer.model import Scored
 from stream_infer.pipeline.infer import Inferred
 from stream_infer.records import Place
 
-MICROS_PER_S: Final = 1_000_000
 PER_S: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 SOME_MICROS: Final = 1_700_000_000_123_457
 """A moment as long as those to come."""
@@ -197,8 +196,8 @@ def _holds_micros(kind: pa.DataType) -> bool:
 
 
 def _moment(now_s: float, wanted: pa.DataType) -> pa.Scalar:
-    micros = int(now_s * MICROS_PER_S)
-    ticks = micros * PER_S[wanted.unit] // MICROS_PER_S if pa.types.is_timestamp(wanted) else micros
+    micros = int(now_s * PER_S["us"])
+    ticks = micros * PER_S[wanted.unit] // PER_S["us"] if pa.types.is_timestamp(wanted) else micros
     return pa.scalar(ticks, wanted)
 
 

@@ -35,9 +35,7 @@ def test_a_client_that_stays_out_of_the_group_though_it_could_be_in_ends_the_wor
 
 
 def test_a_process_that_was_stopped_for_long_is_given_time_to_come_back() -> None:
-    absence = Absence()
-    absence.note(10.0, joined=False, brokers=3, connected=3)
-    absence.note(10.0 + 3 * LIMIT_S, joined=False, brokers=3, connected=3)
+    assert not ends_the_worker([(False, 3, 3)] * 2, every_s=3 * LIMIT_S)
 
 
 def test_an_outage_is_waited_out_for_ever() -> None:
