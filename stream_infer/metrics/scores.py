@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from stream_infer.metrics.histogram import SHARE_BUCKETS, Buckets
+from stream_infer.metrics.histogram import FEW, SHARE_BUCKETS, Buckets
 
 MOST_LABELS: Final = 50
 MOST_VERSIONS: Final = 8
@@ -40,7 +40,12 @@ class Said:
             return np.array([self.rows])
         most = min(len(self.labels), MOST_LABELS)
         found = self._kept(self.label_index)
-        counts = np.bincount(np.minimum(found, most - 1), minlength=most + 1)
+        if len(found) <= FEW:
+            counts = np.zeros(most + 1, dtype=np.int64)
+            for label in found.tolist():
+                counts[min(label, most - 1)] += 1
+        else:
+            counts = np.bincount(np.minimum(found, most - 1), minlength=most + 1)
         counts[most] = self.rows - len(found)
         return counts
 

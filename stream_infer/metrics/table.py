@@ -9,9 +9,9 @@ from stream_infer.metrics.histogram import DURATION_BUCKETS_S, SIZE_BUCKETS, Bul
 from stream_infer.metrics.scores import Scores
 
 STAGES: Final = ("decode", "infer", "encode", "produce", "commit")
+TRIGGERS: Final = ("size", "delay", "drain")
 CLOSED: Final[Mapping[str, tuple[str, ...]]] = {
-    "stage_seconds": STAGES,
-    "batches_total": ("size", "delay", "drain"),
+    "batches_total": TRIGGERS,
     "control_messages_total": ("applied", "stale", "invalid", "other"),
     "swaps_total": ("served", "failed", "superseded", "tripped"),
     "swap_seconds": ("fetching", "verifying", "loading", "warming", "switching"),
@@ -30,8 +30,11 @@ class Table:
         self.skipped_total = self._counter("records_skipped", "Records without a value, passed over by policy.")
         self.dead_letters_total = self._counter("dead_letters", "Records refused.", "stage", "reason")
         self.batches_total = self._counter("batches", "Batches cut, by what closed them.", "trigger")
-        self.batch_records = self._bulk("batch_records", "Records in a batch.", SIZE_BUCKETS)
-        self.stage_seconds = self._seconds("stage_duration_seconds", "Time a batch took.", "stage")
+        self.batch_records = self._bulk("batch_records", "Records in a batch.", SIZE_BUCKETS).series()
+        stages = self._bulk(
+            "stage_duration_seconds", "Time a batch took.", DURATION_BUCKETS_S, label="stage", values=STAGES
+        )
+        self.stage_seconds = {name: stages.series(name) for name in STAGES}
         self.control_messages_total = self._counter("control_messages", "Control records read.", "outcome")
         self.swaps_total = self._counter("model_swaps", "Changes of what serves, wanted and refused.", "outcome")
         self.swap_seconds = self._seconds("model_swap_duration_seconds", "Time a version took in each phase.", "phase")
@@ -40,7 +43,7 @@ class Table:
             "transaction_duration_seconds", "Time from the first record of a transaction to the end of its commit."
         )
         self.schema_misses_total = self._counter("schema_cache_misses", "Schemas that the registry was asked for.")
-        self.latency_seconds = self._bulk("end_to_end_latency_seconds", LATENCY, DURATION_BUCKETS_S)
+        self.latency_seconds = self._bulk("end_to_end_latency_seconds", LATENCY, DURATION_BUCKETS_S).series()
         self.scores = Scores()
         self.registry.register(self.scores)
         Info("stream_infer_build", "The running package.", registry=self.registry).info({"version": version})
@@ -52,8 +55,16 @@ class Table:
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"stream_infer_{name}", documentation, labels, registry=self.registry)
 
-    def _bulk(self, name: str, documentation: str, edges: Sequence[float]) -> BulkHistogram:
-        made = BulkHistogram(f"stream_infer_{name}", documentation, edges)
+    def _bulk(
+        self,
+        name: str,
+        documentation: str,
+        edges: Sequence[float],
+        *,
+        label: str | None = None,
+        values: Sequence[str] = (),
+    ) -> BulkHistogram:
+        made = BulkHistogram(f"stream_infer_{name}", documentation, edges, label=label, values=values)
         self.registry.register(made)
         return made
 

@@ -11,8 +11,9 @@ from prometheus_client import Gauge
 from stream_infer.clock import Clock
 from stream_infer.errors import Reject
 from stream_infer.metrics.busy import BusyTime, RecentShare, Sums
+from stream_infer.metrics.histogram import FEW
 from stream_infer.metrics.scores import Said
-from stream_infer.metrics.table import STAGES, Table
+from stream_infer.metrics.table import TRIGGERS, Table
 from stream_infer.metrics.unsure import Totals, Unsure
 
 MS_PER_S: Final = 1000.0
@@ -29,7 +30,7 @@ class Metrics(Table):
         self._clock = clock
         self._answered = self._dead_lettered = self._skipped = self._batches = 0
         self._unsure = Unsure()
-        self._stages = {name: self.stage_seconds.labels(name) for name in STAGES}
+        self._batches_by = {trigger: self.batches_total.labels(trigger) for trigger in TRIGGERS}
         self._rows = Sums(0, 0)
         self.device = BusyTime(clock)
         self._shares = (
@@ -48,10 +49,13 @@ class Metrics(Table):
 
     def batches(self, records: int, *, of: int, trigger: str) -> None:
         """Count the batches of `of` records that so many are; the last may be smaller."""
-        sizes = np.minimum(np.arange(records, 0, -of, dtype=np.float64), of)
-        self._batches += len(sizes)
-        self.batches_total.labels(trigger).inc(len(sizes))
-        self.batch_records.observe(sizes)
+        full, rest = divmod(records, of)
+        batches = full + bool(rest)
+        self._batches += batches
+        self._batches_by[trigger].inc(batches)
+        self.batch_records.add(of, times=full)
+        if rest:
+            self.batch_records.add(rest)
 
     def called(self, records: int, *, padding: int) -> None:
         """Count the rows of a model call: those of records and those that fill it up."""
@@ -66,7 +70,7 @@ class Metrics(Table):
         """Time one step of one batch."""
         started_s = self._clock.monotonic_s()
         yield
-        self._stages[name].observe(self._clock.monotonic_s() - started_s)
+        self.stage_seconds[name].add(self._clock.monotonic_s() - started_s)
 
     def answered(self, said: Said, *, timestamps_ms: NDArray[np.int64]) -> None:
         """Note predictions: what was said, and the timestamps of their records; -1 stands for none."""
@@ -102,8 +106,17 @@ class Metrics(Table):
             self.scores.add(said)
         now_s = self._clock.wall_s()
         for stamps_ms in unsure.stamps_ms:
-            known = stamps_ms[stamps_ms >= 0]
-            self.latency_seconds.observe(np.maximum(now_s - known / MS_PER_S, 0.0))
+            self._take(stamps_ms, now_s)
+
+    def _take(self, stamps_ms: NDArray[np.int64], now_s: float) -> None:
+        """Count the time from each record's timestamp until now."""
+        if len(stamps_ms) <= FEW:
+            for stamp_ms in stamps_ms.tolist():
+                if stamp_ms >= 0:
+                    self.latency_seconds.add(max(now_s - stamp_ms / MS_PER_S, 0.0))
+            return
+        known = stamps_ms[stamps_ms >= 0]
+        self.latency_seconds.observe(np.maximum(now_s - known / MS_PER_S, 0.0))
 
     def discard(self) -> None:
         """Forget what was noted: it was rolled back."""
