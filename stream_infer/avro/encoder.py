@@ -81,13 +81,16 @@ class RowEncoder:
     """The reference encoder: fastavro, record by record."""
 
     def __init__(self, record: Record, *, frame: bytes) -> None:
-        self._values = values_of(record, "")
+        self._names = [each.name for each in record.fields]
+        self._fields = [values_of(each.type, each.name) for each in record.fields]
         self._frame = frame
         self._schema = parse_schema(Plain().spell(record))
 
     def encode(self, columns: pa.RecordBatch) -> list[bytes]:
         """Return one framed record per row; raises `ValueError` when a value does not fit its field."""
-        return [self._encoded(each) for each in self._values(columns.to_struct_array())]
+        found = [field(columns.column(at)) for at, field in enumerate(self._fields)]
+        rows = zip(*found, strict=True) if found else ((),) * columns.num_rows
+        return [self._encoded(dict(zip(self._names, row, strict=True))) for row in rows]
 
     def _encoded(self, value: object) -> bytes:
         buffer = BytesIO()

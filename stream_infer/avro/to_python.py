@@ -34,6 +34,8 @@ def values_of(avro_type: AvroType, path: str) -> Values:
 def _past_nulls(array: pa.Array, values: Values) -> list[Any]:
     if not array.null_count:
         return values(array)
+    if array.null_count == len(array):
+        return [None] * len(array)
     found = iter(values(array.drop_null()))
     return [next(found) if valid else None for valid in array.is_valid().to_pylist()]
 

@@ -151,11 +151,15 @@ def _numbers(array: pa.Array, spec: Input) -> _Numbers | None:
         array = _without_nulls(array)
     found = array.to_numpy(zero_copy_only=False)
     dtype = _DTYPES[spec.dtype]
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = found.astype(dtype, copy=False)
+    values = found if found.dtype == dtype else _cast(found, dtype)
     if nulls is not None and spec.nulls is not None:
         values = np.where(nulls, np.asarray(spec.nulls).astype(dtype), values)
     return _Numbers(values, nulls if spec.nulls is None else None, _misfit(found, dtype))
+
+
+def _cast(found: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return found.astype(dtype)
 
 
 def _holds_numbers(kind: pa.DataType, dtype: str) -> bool:

@@ -59,6 +59,7 @@ class PredictionEncoder:
         passthrough: tuple[str, ...],
     ) -> None:
         self._schema = schema.arrow_schema
+        self._fields = list(self._schema)
         self._encoder = encoder
         copied = {name: path for name, path in event_fields.items() if path is not None and not is_key_path(path)}
         for name, path in {**copied, **dict.fromkeys(passthrough)}.items():
@@ -81,7 +82,7 @@ class PredictionEncoder:
 
     def _encode(self, arrays: list[pa.Array]) -> list[bytes]:
         """Return the rows as bytes; raises `ValueError` when a value does not fit."""
-        typed = [_typed(array, field) for array, field in zip(arrays, self._schema, strict=True)]
+        typed = [_typed(array, field) for array, field in zip(arrays, self._fields, strict=True)]
         return self._encoder.encode(pa.RecordBatch.from_arrays(typed, schema=self._schema))
 
     def _encode_in_halves(self, arrays: list[pa.Array], rows: list[int]) -> Encoded:

@@ -20,6 +20,8 @@ Epochs = Mapping[Partition, int]
 
 _STAMP: Final = itemgetter(1)
 """Of the kind and the milliseconds that librdkafka gives."""
+LONG_SPAN: Final = 64
+"""Rows of a partition from which on it pays to look at the first and the last of them before the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,11 @@ def read_columns(messages: Sequence[Message], *, epochs: Epochs, arrived_s: floa
     """
     keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
     headers = _headers(messages)
-    runs = tuple(_runs(messages, epochs=epochs, same_topic=same_topic))
+    spans = _boundaries(messages, same_topic=same_topic)
+    runs = tuple(_runs(messages, spans, epochs=epochs))
     records = Records(
         runs=runs,
-        offsets=np.fromiter(map(Message.offset, messages), dtype=np.int64, count=len(messages)),
+        offsets=_offsets(messages, spans),
         timestamps_ms=np.fromiter(map(_STAMP, map(Message.timestamp, messages)), dtype=np.int64, count=len(messages)),
         keys=keys,
         values=values,
@@ -90,7 +93,8 @@ def _headers(messages: Sequence[Message]) -> list[Headers | None] | None:
         whole: list[Any] = list(map(Message.headers, messages))
     except (SystemError, UnicodeDecodeError):
         whole = [headers_of(message) for message in messages]
-    return whole if any(whole) else None
+    # Counted first, because that is the usual answer, and found without asking each for its truth.
+    return None if whole.count(None) == len(whole) or not any(whole) else whole
 
 
 def headers_of(message: Message) -> Headers | None:
@@ -108,8 +112,24 @@ def headers_of(message: Message) -> Headers | None:
     return found
 
 
-def _runs(messages: Sequence[Message], *, epochs: Epochs, same_topic: bool) -> Iterator[Run]:
-    for start, stop in _boundaries(messages, same_topic=same_topic):
+def _offsets(messages: Sequence[Message], spans: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """Return the offset of each message; `spans` are the neighbouring rows of one partition, whose offsets ascend."""
+    count = len(messages)
+    if count < LONG_SPAN * len(spans):
+        return np.fromiter(map(Message.offset, messages), dtype=np.int64, count=count)
+    return np.concatenate([_offsets_of(messages[start:stop]) for start, stop in spans])
+
+
+def _offsets_of(span: Sequence[Message]) -> NDArray[np.int64]:
+    first, last = int(span[0].offset() or 0), int(span[-1].offset() or 0)
+    if last - first == len(span) - 1:
+        # None is missing, so that those in between need not be read.
+        return np.arange(first, last + 1, dtype=np.int64)
+    return np.fromiter(map(Message.offset, span), dtype=np.int64, count=len(span))
+
+
+def _runs(messages: Sequence[Message], spans: Sequence[tuple[int, int]], *, epochs: Epochs) -> Iterator[Run]:
+    for start, stop in spans:
         source = source_of(messages[start])
         epoch = epochs.get(source)
         if epoch is not None:

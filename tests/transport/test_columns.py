@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.records import Partition
-from stream_infer.transport.columns import read_columns, select_runs, split_errors
+from stream_infer.transport.columns import LONG_SPAN, read_columns, select_runs, split_errors
 
 ROWS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3)), min_size=1, max_size=60)
 
@@ -54,6 +54,27 @@ def test_rows_of_partitions_without_an_epoch_are_left_out_and_the_others_keep_th
         source, offset = polled.records.position(number)
         assert polled.records.values[number] == b"v%d" % (offset // 3)
         assert (source.topic, source.partition) in owned
+
+
+@given(
+    spans=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(1, 3 * LONG_SPAN), st.sets(st.integers(1, 3 * LONG_SPAN), max_size=3)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_offsets_are_those_of_the_messages_whether_or_not_some_are_missing(
+    spans: list[tuple[int, int, set[int]]],
+) -> None:
+    offsets = [
+        (partition, first * 1000 + row + sum(gap <= row for gap in gaps))
+        for first, (partition, count, gaps) in enumerate(spans)
+        for row in range(count)
+    ]
+    messages = [Message(topic="a", partition=number, offset=offset, value=b"") for number, offset in offsets]
+    epochs = {Partition("a", number): 1 for number, _ in offsets}
+    found = read_columns(messages, epochs=epochs, arrived_s=0.0, same_topic=True).records.offsets
+    assert found.tolist() == [offset for _, offset in offsets]
 
 
 @given(rows=ROWS)
