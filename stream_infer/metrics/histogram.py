@@ -35,20 +35,20 @@ class Buckets:
 
     def add(self, value: float, *, times: int = 1) -> None:
         """Count one value so many times."""
-        self._add(value, self._steps[_DOUBLE], times)
+        self._add(value, self._steps[_DOUBLE], times=times)
 
     def observe(self, values: NDArray[Any]) -> None:
         """Count every value: float32 or float64."""
         if len(values) <= FEW:
             steps = self._steps[values.dtype]
             for value in values.tolist():
-                self._add(value, steps, 1)
+                self._add(value, steps, times=1)
             return
         slots = np.searchsorted(self._edges[values.dtype], values)
         self._counts += np.bincount(slots, minlength=len(self._counts))
         self._sum += float(values.sum())
 
-    def _add(self, value: float, steps: list[float], times: int) -> None:
+    def _add(self, value: float, steps: list[float], *, times: int) -> None:
         self._counts[len(steps) if math.isnan(value) else bisect_left(steps, value)] += times
         self._sum += value * times
 

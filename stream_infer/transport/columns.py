@@ -113,7 +113,10 @@ def headers_of(message: Message) -> Headers | None:
 
 
 def _offsets(messages: Sequence[Message], spans: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
-    """Return the offset of each message; `spans` are the neighbouring rows of one partition, whose offsets ascend."""
+    """Return the offset of each message; `spans` are the neighbouring rows of one partition, whose offsets ascend.
+
+    A partition is read anew only between two polls, or by a rebalance inside one, whose rows before that are void.
+    """
     count = len(messages)
     if count < LONG_SPAN * len(spans):
         return np.fromiter(map(Message.offset, messages), dtype=np.int64, count=count)

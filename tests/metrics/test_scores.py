@@ -53,6 +53,18 @@ def test_every_row_is_counted_under_one_label_and_no_more_labels_than_there_may_
     assert told(scores, SURE) == {("1",): sum(not gone for _, gone in flat)}
 
 
+@given(made=batches())
+def test_rows_are_counted_alike_however_many_come_at_once(made: tuple[int, list[list[tuple[int, bool]]]]) -> None:
+    labels, told_rows = made
+    flat = [row for rows in told_rows for row in rows]
+    whole, singly = Scores(), Scores()
+    whole.add(said(labels, flat))
+    singly.add(said(labels, []))
+    for row in flat:
+        singly.add(said(labels, [row]))
+    assert told(whole, COUNTED) == told(singly, COUNTED)
+
+
 def test_of_many_versions_those_are_kept_that_answered_last() -> None:
     scores = Scores()
     for number in [*range(MOST_VERSIONS), 0, MOST_VERSIONS]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stream_infer.errors import Reason, Reject, Stage
 from stream_infer.metrics import Metrics, Said
+from stream_infer.metrics.histogram import FEW
 from stream_infer.testing.clock import HandClock
 
 ANSWERED = (
@@ -40,13 +41,15 @@ def test_only_what_stays_is_counted_and_everything_agrees(ends: list[tuple[int, 
     assert value(metrics, "stream_infer_end_to_end_latency_seconds_sum") == pytest.approx(answered)
 
 
-def test_a_record_without_a_timestamp_has_no_latency_and_one_from_the_future_has_none_below_zero() -> None:
+@pytest.mark.parametrize("times", [1, FEW])
+def test_a_record_without_a_timestamp_has_no_latency_and_one_from_the_future_has_none_below_zero(times: int) -> None:
     metrics = Metrics(version="0", clock=HandClock(now_s=50.0))
-    metrics.answered(Said("1", 3), timestamps_ms=np.array([-1, 60_000, 48_000]))
+    stamps_ms = np.array([-1, 60_000, 48_000] * times)
+    metrics.answered(Said("1", len(stamps_ms)), timestamps_ms=stamps_ms)
     metrics.confirm()
-    assert value(metrics, "stream_infer_predictions_produced_total") == 3.0
-    assert value(metrics, "stream_infer_end_to_end_latency_seconds_count") == 2.0
-    assert value(metrics, "stream_infer_end_to_end_latency_seconds_sum") == pytest.approx(2.0)
+    assert value(metrics, "stream_infer_predictions_produced_total") == 3.0 * times
+    assert value(metrics, "stream_infer_end_to_end_latency_seconds_count") == 2.0 * times
+    assert value(metrics, "stream_infer_end_to_end_latency_seconds_sum") == pytest.approx(2.0 * times)
 
 
 @given(records=st.integers(1, 500), of=st.integers(1, 64))
