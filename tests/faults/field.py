@@ -30,6 +30,7 @@ LOOK_S = 0.2
 SAMPLE_S = 1.0
 ANSWER_S = 5.0
 ANSWERED = re.compile(rb"^stream_infer_predictions_produced_total (\S+)$", re.MULTILINE)
+CRITICAL = '"level": "critical"'
 STUCK_S = 180.0
 EXIT_S = 45.0
 Committed = Mapping[int, int]
@@ -152,8 +153,8 @@ class Field:
                 slot.exits.append(code)
                 if code != -signal.SIGKILL:
                     self.own_ends.append(code)
-                    last = slot.process.log_tail().splitlines()[-1:]
-                    print(f"  {slot.name} ended by itself with {code}: {last}", file=sys.stderr, flush=True)
+                    why = _last_words(slot.process.log_text())
+                    print(f"  {slot.name} ended by itself with {code}: {why}", file=sys.stderr, flush=True)
                 self.restart(slot)
 
     def until(self, condition: Callable[[], bool], *, what: str, within_s: float = STUCK_S) -> float:
@@ -281,3 +282,9 @@ def settings(guarantee: str) -> Settings:
         "delivery": {"processing_guarantee": guarantee, "transaction_timeout_ms": int(TRANSACTION_S * 1000)},
         "log": {"format": "json"},
     }
+
+
+def _last_words(log: str) -> str:
+    """Return the last line in which a worker said why it cannot go on; the last of all where none does."""
+    lines = log.splitlines()
+    return next((line for line in reversed(lines) if CRITICAL in line), lines[-1] if lines else "it said nothing")
