@@ -17,6 +17,8 @@ DURATION_BUCKETS_S: Final = (
 SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 SHARE_BUCKETS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
+By = tuple[str, Sequence[str]]
+"""A label and its values."""
 _DOUBLE: Final = np.dtype(np.float64)
 FEW: Final = 16
 """Values up to which they are counted sooner one by one than by a call of NumPy."""
@@ -59,21 +61,13 @@ class Buckets:
 
 
 class BulkHistogram(Collector):
-    """A histogram with a series for each of the `values` of its one label; without a label it has one series."""
+    """A histogram of one series, or, `by` a label and its values, of one for each of these."""
 
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        edges: Sequence[float],
-        *,
-        label: str | None = None,
-        values: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, name: str, documentation: str, edges: Sequence[float], *, by: By | None = None) -> None:
         self._name = name
         self._documentation = documentation
-        self._labels = () if label is None else (label,)
-        named: list[tuple[str, ...]] = [()] if label is None else [(value,) for value in values]
+        self._labels = () if by is None else (by[0],)
+        named: list[tuple[str, ...]] = [()] if by is None else [(value,) for value in by[1]]
         self._series = {each: Buckets(edges) for each in named}
 
     def series(self, *values: str) -> Buckets:

@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 
-from stream_infer.metrics.histogram import DURATION_BUCKETS_S, SIZE_BUCKETS, BulkHistogram
+from stream_infer.metrics.histogram import DURATION_BUCKETS_S, SIZE_BUCKETS, BulkHistogram, By
 from stream_infer.metrics.scores import Scores
 
 STAGES: Final = ("decode", "infer", "encode", "produce", "commit")
@@ -31,9 +31,8 @@ class Table:
         self.dead_letters_total = self._counter("dead_letters", "Records refused.", "stage", "reason")
         self.batches_total = self._counter("batches", "Batches cut, by what closed them.", "trigger")
         self.batch_records = self._bulk("batch_records", "Records in a batch.", SIZE_BUCKETS).series()
-        stages = self._bulk(
-            "stage_duration_seconds", "Time a batch took.", DURATION_BUCKETS_S, label="stage", values=STAGES
-        )
+        by_stage = ("stage", STAGES)
+        stages = self._bulk("stage_duration_seconds", "Time a batch took.", DURATION_BUCKETS_S, by=by_stage)
         self.stage_seconds = {name: stages.series(name) for name in STAGES}
         self.control_messages_total = self._counter("control_messages", "Control records read.", "outcome")
         self.swaps_total = self._counter("model_swaps", "Changes of what serves, wanted and refused.", "outcome")
@@ -55,16 +54,8 @@ class Table:
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"stream_infer_{name}", documentation, labels, registry=self.registry)
 
-    def _bulk(
-        self,
-        name: str,
-        documentation: str,
-        edges: Sequence[float],
-        *,
-        label: str | None = None,
-        values: Sequence[str] = (),
-    ) -> BulkHistogram:
-        made = BulkHistogram(f"stream_infer_{name}", documentation, edges, label=label, values=values)
+    def _bulk(self, name: str, documentation: str, edges: Sequence[float], *, by: By | None = None) -> BulkHistogram:
+        made = BulkHistogram(f"stream_infer_{name}", documentation, edges, by=by)
         self.registry.register(made)
         return made
 

@@ -79,7 +79,7 @@ def test_a_value_that_is_counted_several_times_is_as_many_values(value: float, t
 
 
 def test_each_value_of_a_label_has_a_series_from_the_start() -> None:
-    ours = BulkHistogram(NAME, NAME, DURATION_BUCKETS_S, label="stage", values=("decode", "infer"))
+    ours = BulkHistogram(NAME, NAME, DURATION_BUCKETS_S, by=("stage", ("decode", "infer")))
     ours.series("infer").add(0.3)
     found = {one.labels["stage"]: one.value for one in next(ours.collect()).samples if one.name == f"{NAME}_count"}
     assert found == {"decode": 0, "infer": 1}
