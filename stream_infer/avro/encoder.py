@@ -20,7 +20,7 @@ from stream_infer.avro.resolve import Step
 from stream_infer.avro.rows import RowDecoder
 from stream_infer.avro.schemas import AvroSchema
 from stream_infer.avro.spell import Plain
-from stream_infer.avro.to_python import values_of
+from stream_infer.avro.to_python import rows_of
 from stream_infer.avro.tree import ArrayOf, AvroType, MapOf, Record, optional
 from stream_infer.errors import WrongUse
 
@@ -81,16 +81,13 @@ class RowEncoder:
     """The reference encoder: fastavro, record by record."""
 
     def __init__(self, record: Record, *, frame: bytes) -> None:
-        self._names = [each.name for each in record.fields]
-        self._fields = [values_of(each.type, each.name) for each in record.fields]
+        self._rows = rows_of(record, "")
         self._frame = frame
         self._schema = parse_schema(Plain().spell(record))
 
     def encode(self, columns: pa.RecordBatch) -> list[bytes]:
         """Return one framed record per row; raises `ValueError` when a value does not fit its field."""
-        found = [field(columns.column(at)) for at, field in enumerate(self._fields)]
-        rows = zip(*found, strict=True) if found else ((),) * columns.num_rows
-        return [self._encoded(dict(zip(self._names, row, strict=True))) for row in rows]
+        return [self._encoded(each) for each in self._rows(columns.columns, columns.num_rows)]
 
     def _encoded(self, value: object) -> bytes:
         buffer = BytesIO()

@@ -1,6 +1,6 @@
 """Columns to the Python values that fastavro writes without logical types: the way of the reference encoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
 from itertools import pairwise
 from typing import Any, Final
@@ -14,6 +14,9 @@ from stream_infer.avro.tree import NULL, ArrayOf, AvroType, Enum, Fixed, MapOf, 
 
 Values = Callable[[pa.Array], list[Any]]
 """Returns the values of a column; raises `ValueError` when one does not fit its type."""
+
+Rows = Callable[[Sequence[pa.Array], int], list[dict[str, Any]]]
+"""Returns the rows of a record, so many, whose columns these are; raises as `Values` does."""
 
 _ANY_PRECISION: Final = Context(prec=200)
 
@@ -111,15 +114,21 @@ def _spans(array: pa.Array) -> tuple[list[slice], int, int]:
 
 
 def _records(record: Record, path: str) -> Values:
+    rows = rows_of(record, path)
+    return lambda array: rows([array.field(at) for at in range(array.type.num_fields)], len(array))
+
+
+def rows_of(record: Record, path: str) -> Rows:
+    """Return how the rows of a record's columns are had; see `values_of`."""
     names = [each.name for each in record.fields]
     fields = [values_of(each.type, f"{path}.{each.name}" if path else each.name) for each in record.fields]
 
-    def values(array: pa.Array) -> list[Any]:
-        columns = [field(array.field(at)) for at, field in enumerate(fields)]
-        rows = zip(*columns, strict=True) if columns else ((),) * len(array)
-        return [dict(zip(names, row, strict=True)) for row in rows]
+    def rows(columns: Sequence[pa.Array], count: int) -> list[dict[str, Any]]:
+        found = [field(column) for field, column in zip(fields, columns, strict=True)]
+        values = zip(*found, strict=True) if found else ((),) * count
+        return [dict(zip(names, row, strict=True)) for row in values]
 
-    return values
+    return rows
 
 
 def _codes(array: pa.Array) -> pa.Array:
