@@ -165,6 +165,7 @@ class Steering:
             self._stop.wait(ASK_AGAIN_S)
         self._count()
         self._report(writer)
+        writer.look()
         if self._follower.was_released():
             return_memory()
         try:

@@ -32,6 +32,10 @@ class Commit(Protocol):
         """Note that a model call begins, after which there will be something to commit."""
         ...
 
+    def look(self) -> None:
+        """Do what the producer needs every few seconds; raises `Undone` when what is produced must be again."""
+        ...
+
     def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
         """Note that something is to be committed; `call_s` is how long the longest model call for it took."""
         ...
@@ -72,7 +76,7 @@ class Commit(Protocol):
 class AtLeastOnce:
     """Flush, then commit. What was delivered but not committed when a worker dies is answered once more.
 
-    See `Commit`. Nothing is ever undone here.
+    See `Commit`. What was delivered is never undone; when the producer is lost, all since the last commit is repeated.
     """
 
     covers_all = False
@@ -93,6 +97,7 @@ class AtLeastOnce:
         self._interval_s = interval_s
         self._metrics = metrics
         self._due_s = NEVER
+        self._must_rewind = False
 
     def due_s(self) -> float:
         """Return when the next commit is due; infinity when nothing moved since the last one."""
@@ -130,6 +135,10 @@ class AtLeastOnce:
     def expect(self) -> None:
         """Do nothing: a commit needs nothing from elsewhere."""
 
+    def look(self) -> None:
+        """Look after the producer."""
+        self._producer.look()
+
     def hear_membership(self, membership: object | None, *, now_s: float) -> None:
         """Do nothing: none is asked for."""
 
@@ -137,10 +146,15 @@ class AtLeastOnce:
         """Do nothing: who owns the partitions now repeats what was delivered from them."""
 
     def undo(self) -> None:
-        """Do nothing: what was delivered stays."""
+        """Leave what was delivered, and let everything be read again."""
+        self._due_s = NEVER
+        self._must_rewind = True
 
     def abandon(self) -> None:
-        """Do nothing, as `undo`."""
+        """Do nothing: what was delivered stays."""
 
     def recover(self) -> None:
-        """Do nothing."""
+        """Ask for the rewind, once."""
+        if self._must_rewind:
+            self._must_rewind = False
+            self._committer.rewind()

@@ -71,14 +71,21 @@ class OutputProducer(Protocol):
     def send(self, outgoing: Outgoing) -> list[Unsent]:
         """Hand rows to the producer, waiting while its buffer is full; return those that are too large to send.
 
-        Raises `Stop` when an earlier record failed for good.
+        Raises `Stop` when an earlier record failed for good, and `Undone` as `flush` does.
         """
         ...
 
     def flush(self) -> None:
         """Wait until everything sent is delivered, however long the brokers are away.
 
-        Raises `Stop` when a record failed for good.
+        Raises `Stop` when a record failed for good, and `Undone` when what was sent must be sent again.
+        """
+        ...
+
+    def look(self) -> None:
+        """Let the producer say what happened to it; to be called every few seconds when nothing is sent.
+
+        Raises `Undone` as `flush` does.
         """
         ...
 

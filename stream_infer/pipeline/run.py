@@ -23,6 +23,8 @@ repeated = Repeated(logging.getLogger(__name__))
 
 START_OVER_S: Final = 0.05
 """Between two looks whether the next transaction can begin."""
+LOOK_S: Final = 1.0
+"""Between two looks after the producer."""
 
 
 class Scorer:
@@ -48,6 +50,7 @@ class Scorer:
         self._desk = Desk(path.watch)
         self._expected = self._polls = 0
         self._starts_over = False
+        self._look_at_s = 0.0
         self.ended = False
 
     @property
@@ -90,7 +93,8 @@ class Scorer:
             self._intake.give_turn(polls)
 
     def _turn(self) -> None:
-        message = self._inbox.get(self._wait_s())
+        message = self._inbox.get(min(self._wait_s(), LOOK_S))
+        self._look_after_producer()
         while message is not None and not self.ended:
             self._hear(message)
             message = self._inbox.get(0)
@@ -110,12 +114,18 @@ class Scorer:
             self._standby.call_once()
         self._standby.release_unused(self._path.uses)
 
+    def _look_after_producer(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + LOOK_S
+            self._commit.look()
+
     def _holds_open(self) -> bool:
         """Whether a transaction is open: a first call of a version may take longer than the broker keeps that."""
         return self._commit.covers_all and self._commit.due_s() != NEVER
 
-    def _wait_s(self) -> float | None:
-        """Return how long nothing needs to be done; None when only a message can change that."""
+    def _wait_s(self) -> float:
+        """Return how long nothing needs to be done; infinity when only a message can change that."""
         standby_s = NEVER if self._holds_open() else self._standby.wait_s()
         if not min(standby_s, self._desk.wait_s()) or (self._path.is_calling and not self._commit.must_wait):
             return 0.0
@@ -123,8 +133,7 @@ class Scorer:
             return START_OVER_S
         due_s = self._commit.due_s() if self._commit.must_wait else min(self._path.due_s(), self._commit.due_s())
         wait_s = NEVER if due_s == NEVER else max(0.0, due_s - self._clock.monotonic_s())
-        wait_s = min(wait_s, standby_s)
-        return None if wait_s == NEVER else wait_s
+        return min(wait_s, standby_s)
 
     def _commit_if_due(self) -> None:
         if self._clock.monotonic_s() < self._commit.due_s():

@@ -78,6 +78,10 @@ class ExactlyOnce:
             self._is_asked = True
             self._committer.ask_membership()
 
+    def look(self) -> None:
+        """Look after the producer."""
+        self._producer.look()
+
     def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
         """Start the interval; after a long model call the commit does not wait for the next one."""
         if self._began_s is None:

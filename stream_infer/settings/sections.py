@@ -47,7 +47,8 @@ class Kafka(Section):
     bootstrap_servers: Text = "localhost:9092"
     """Brokers for the first contact, `host:port`, separated by commas."""
     properties: KafkaProperties = Field(default_factory=dict, repr=False)
-    """Any librdkafka property, for every client."""
+    """Any librdkafka property, for every client; unless named here topic.metadata.refresh.interval.ms is 15000 and
+    statistics.interval.ms 5000, which tells a client that must be replaced."""
     property_files: KafkaPropertyFiles = Field(default_factory=dict)
     """librdkafka property to the file that holds its value; for secrets."""
     consumer_properties: KafkaProperties = Field(default_factory=dict, repr=False)

@@ -27,10 +27,12 @@ class FakeProducer:
     """Delivers at `flush`, and not before. `partitions` are the topics that exist.
 
     What is sent to a topic that does not exist fails for good, as on a broker: the next call raises `Stop`.
+    `losses` counts the next looks and flushes at which the producer turns out to be lost, with what was sent.
     """
 
     partitions: dict[str, int]
     max_message_bytes: int = 1_000_000
+    losses: int = 0
     delivered: list[Delivered] = field(default_factory=list)
     sent: list[Delivered] = field(default_factory=list)
 
@@ -44,8 +46,16 @@ class FakeProducer:
                 self.sent.append(_delivered(outgoing, row))
         return unsent
 
+    def look(self) -> None:
+        """Raise `Undone` when it is lost."""
+        if self.losses:
+            self.losses -= 1
+            self.sent = []
+            raise Undone("the producer is lost, a new one takes over")
+
     def flush(self) -> None:
-        """Deliver what was sent; raises `Stop` for a topic that does not exist."""
+        """Deliver what was sent; raises `Stop` for a topic that does not exist, and `Undone` as `look` does."""
+        self.look()
         for one in self.sent:
             if one.topic not in self.partitions:
                 message = f"cannot write to {one.topic}: there is no such topic"

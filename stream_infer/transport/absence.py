@@ -7,35 +7,30 @@ from stream_infer.errors import Stop
 LIMIT_S: Final = 300.0
 """Far longer than a rebalance or the election of a coordinator takes."""
 LOST: Final = (
-    "the group has not had this worker for {seconds:.0f} s although {brokers}: its Kafka client does not come back, "
-    "expected it to join within {limit:.0f} s; start the worker again, what was not committed is scored then"
+    "the group has not had this worker for {seconds:.0f} s although {connected} brokers answer: its Kafka client does "
+    "not come back, expected it to join within {limit:.0f} s; start the worker again, what was not committed is scored "
+    "then"
 )
 
 
 class Absence:
-    """Watches a consumer that has subscribed. librdkafka may forget every broker it knew, and then waits for ever.
-
-    That happens when a broker that starts answers a request for metadata before it knows of any (librdkafka's issue
-    5301). An outage is none: while no broker can be reached nothing is counted.
-    """
+    """Watches a consumer that has subscribed. An outage is none: while no broker can be reached nothing is counted."""
 
     def __init__(self) -> None:
         self._since_s: float | None = None
         self._last_s = 0.0
 
-    def note(self, now_s: float, *, joined: bool, brokers: int, connected: int) -> None:
-        """Note whether the group has a member here, how many brokers the client knows, and to how many it has a way.
+    def note(self, now_s: float, *, joined: bool, connected: int) -> None:
+        """Note whether the group has a member here, and how many brokers are connected.
 
         To be called every few seconds: a long time between two calls is one in which this process did not run.
 
-        `now_s` is monotonic. Raises `Stop` when brokers answer, or none is known, and the group has had no member here
-        for `LIMIT_S`.
+        `now_s` is monotonic. Raises `Stop` when brokers answer and the group has had no member here for `LIMIT_S`.
         """
         was_stopped, self._last_s = now_s - self._last_s > LIMIT_S / 2, now_s
-        if joined or (brokers and not connected) or was_stopped:
+        if joined or not connected or was_stopped:
             self._since_s = None
             return
         self._since_s = now_s if self._since_s is None else self._since_s
         if now_s - self._since_s > LIMIT_S:
-            words = f"{connected} brokers answer" if brokers else "it knows of no broker any more"
-            raise Stop(LOST.format(seconds=now_s - self._since_s, brokers=words, limit=LIMIT_S))
+            raise Stop(LOST.format(seconds=now_s - self._since_s, connected=connected, limit=LIMIT_S))

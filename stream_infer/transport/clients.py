@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 librdkafka_log = Repeated(logging.getLogger("librdkafka"), by_text=True)
 """While a broker is away every client reports every attempt to reach it, which is twenty lines a second."""
 
+REFRESH: Final[Config] = {"topic.metadata.refresh.interval.ms": 15_000, "metadata.max.age.ms": 900_000}
+"""librdkafka 2.16 may lose a request for metadata when it drops the broker that it sent it to, as it does with the
+first ones after an outage, and asks again at the next refresh only, by its own default after five minutes. How long
+what it knows counts is its default."""
 LINGER_MS: Final = {"throughput": 5, "latency": 0}
 """By `batching.profile`; 5 is librdkafka's own."""
 ATTEMPT_S: Final = 1.0
@@ -43,7 +47,7 @@ def consumer_config(settings: Settings) -> Config:
     """
     kafka = settings.kafka
     # Without the short back-off a full queue is left alone for a second, which costs half the throughput.
-    defaults = {"isolation.level": "read_committed", "fetch.queue.backoff.ms": 5}
+    defaults = {**REFRESH, "isolation.level": "read_committed", "fetch.queue.backoff.ms": 5}
     chosen = {**defaults, **kafka.properties, **kafka.consumer_properties, **_secrets(settings)}
     owned: Config = {
         "group.id": settings.application_id,
@@ -63,6 +67,7 @@ def consumer_config(settings: Settings) -> Config:
 def producer_config(settings: Settings) -> Config:
     """Return the properties of a producer that never gives a record up: an outage is waited out."""
     defaults = {
+        **REFRESH,
         "compression.type": "lz4",
         "partitioner": "murmur2_random",
         "message.max.bytes": max(LIBRDKAFKA_MAX_MESSAGE_BYTES, settings.delivery.max_record_bytes + HEADER_ROOM_BYTES),

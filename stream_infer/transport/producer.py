@@ -1,6 +1,7 @@
 """Faust's producer over librdkafka: for what users' own agents send. Predictions go through `sink.py`."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -12,7 +13,11 @@ from faust.types import TP, RecordMetadata
 from mode import Service
 from mode.utils.locks import Event
 
+from stream_infer.logs import Repeated
+from stream_infer.transport.known import INTERVAL, KnownBrokers
 from stream_infer.transport.link import link_of
+
+repeated = Repeated(logging.getLogger(__name__))
 
 POLL_S: Final = 0.05
 FLUSH_S: Final = 30.0
@@ -84,16 +89,29 @@ class Producer(base.Producer):
         loop = asyncio.get_running_loop()
         await self.wait(self._in_use)
         while not self.should_stop:
-            if self._client is not None and len(self._client):
-                await loop.run_in_executor(None, self._client.poll, POLL_S)
+            client = self._ensure_client()
+            if len(client):
+                await loop.run_in_executor(None, client.poll, POLL_S)
             else:
+                client.poll(0)
                 await self.sleep(POLL_S)
+            if self._known.are_lost:
+                self._give_up(client)
 
     def _ensure_client(self) -> KafkaProducer:
         if self._client is None:
-            self._client = KafkaProducer(dict(link_of(self.app).producer_properties))
+            self._known = KnownBrokers()
+            properties = {**INTERVAL, **link_of(self.app).producer_properties, "stats_cb": self._known.hear}
+            self._client = KafkaProducer(properties)
             self._in_use.set()
         return self._client
+
+    def _give_up(self, client: KafkaProducer) -> None:
+        """Fail what a producer has queued that knows of no broker any more; what is sent next goes to another one."""
+        repeated.warning("an agent's records go to a new producer: the old one knows of no broker any more")
+        self._client = None
+        client.purge(in_queue=True, in_flight=True)
+        client.poll(0)
 
 
 def _headers(headers: Any) -> list[Any]:

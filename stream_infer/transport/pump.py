@@ -15,10 +15,12 @@ from stream_infer.transport.calls import Calls
 from stream_infer.transport.columns import Epochs, Polled, read_columns, source_of, split_errors
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.gate import Gatekeeper
+from stream_infer.transport.known import INTERVAL, KnownBrokers, retire
 from stream_infer.transport.ownership import Ownership
+from stream_infer.transport.pauses import Pauses
 from stream_infer.transport.poll import TURN_S, poll
 from stream_infer.transport.rebalance import Rebalancer, is_joined
-from stream_infer.transport.statistics import INTERVAL, Statistics, read_statistics
+from stream_infer.transport.statistics import Statistics, read_statistics
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -57,6 +59,18 @@ class Pump:
         self._deliver = deliver
         self._calls = Calls()
         self._ownership = Ownership()
+        self._stopping = stopping
+        self._begin()
+        self._look_at_s = self._restart_at_s = 0.0
+        self._blocked_since_s: float | None = None
+        self._absence = Absence()
+        self._statistics: Statistics | None = None
+        self._topics: list[str] = []
+
+    def _begin(self) -> None:
+        """Make a consumer, and what is tied to it."""
+        feed = self._feed
+        self._known = KnownBrokers()
         self._consumer = Consumer({**INTERVAL, **feed.properties, **self._hearing()})
         self._gatekeeper = Gatekeeper(self._consumer, feed.gate)
         self._rebalancer = Rebalancer(
@@ -67,16 +81,10 @@ class Pump:
             gatekeeper=self._gatekeeper,
             reset=lambda topic: "earliest" if topic in feed.read_whole else feed.reset,
             state=feed.state,
-            stopping=stopping,
+            stopping=self._stopping,
         )
         self._rebalancer.waiting = self._wait_for_starts
-        self._held: set[Partition] = set()
-        self._look_at_s = self._restart_at_s = 0.0
-        self._paused = False
-        self._blocked_since_s: float | None = None
-        self._absence = Absence()
-        self._statistics: Statistics | None = None
-        self._is_subscribed = False
+        self._pauses = Pauses(self._consumer, ownership=self._ownership, gatekeeper=self._gatekeeper)
 
     def _hearing(self) -> dict[str, object]:
         """Return the properties by which librdkafka tells, inside `consume()`, what happened."""
@@ -85,9 +93,9 @@ class Pump:
     def subscribe(self, topics: Iterable[str]) -> None:
         """Join the group for `topics`."""
         rebalancer = self._rebalancer
-        self._is_subscribed = True
+        self._topics = sorted(topics)
         self._consumer.subscribe(
-            sorted(topics),
+            self._topics,
             on_assign=rebalancer.on_assign,
             on_revoke=rebalancer.on_revoke,
             on_lost=rebalancer.on_lost,
@@ -99,22 +107,24 @@ class Pump:
 
     def hold(self, source: Partition) -> None:
         """Stop reading one partition while the agent it belongs to is behind; may be called from any thread."""
-        self._calls.submit(lambda: self._hold(source))
+        self._calls.submit(lambda: self._pauses.hold(source))
 
     def release(self, source: Partition) -> None:
         """Read a partition on hold again; may be called from any thread."""
-        self._calls.submit(lambda: self._release(source))
+        self._calls.submit(lambda: self._pauses.release(source))
 
     def turn(self) -> None:
         """Serve what was asked for, then poll once, or wait while there is no room."""
         self._note_state()
         self._notice_absence()
+        if self._known.are_lost:
+            self._begin_anew()
         self._calls.serve()
         self._commit()
         self._answer()
         self._restart()
         self._let_in(self._gatekeeper.opened())
-        if self._paused:
+        if self._pauses.is_total:
             self._turn_paused()
         elif room := self._room():
             self._blocked_since_s = None
@@ -138,6 +148,17 @@ class Pump:
         self._calls.close(Stop("the consumer thread has ended"))
         self._consumer.close()
         self._ownership.revoke(self._ownership.sources)
+
+    def _begin_anew(self) -> None:
+        """Join the group as another member; what the old consumer had is given up."""
+        repeated.warning("the group is joined by a new consumer: the old one knows of no broker any more")
+        self._rebalancer.retire()
+        retire(self._consumer)
+        self._begin()
+        if self._feed.credentials is not None:
+            self._feed.credentials.give(self._consumer)
+        if self._topics:
+            self.subscribe(self._topics)
 
     def _room(self) -> int:
         """Return how many records may be polled, once it is time to."""
@@ -201,36 +222,20 @@ class Pump:
         if self._feed.credit.wait_for_room(POLL_TIMEOUT_S):
             return
         if now_s - self._blocked_since_s >= PAUSE_AFTER_S:
-            self._consumer.pause(_partitions(self._ownership.sources))
-            self._paused = True
+            self._pauses.pause_all()
 
     def _turn_paused(self) -> None:
         """Serve callbacks; partitions assigned meanwhile are paused too. A record that slips through is not dropped."""
-        self._consumer.pause(_partitions(self._ownership.sources))
+        self._pauses.pause_all()
         self._poll(1, timeout_s=POLL_TIMEOUT_S)
         if self._feed.credit.is_low():
-            self._held &= set(self._ownership.sources)
-            self._consumer.resume(_partitions(set(self._ownership.sources) - self._held - self._gatekeeper.held))
-            self._paused = False
+            self._pauses.resume_all()
 
     def _let_in(self, sources: Sequence[Partition]) -> None:
-        """Read partitions whose gate opened, unless nothing is read now."""
-        if not sources:
-            return
-        log.info("%d partitions are in step with the control topic and are read now", len(sources))
-        if not self._paused:
-            self._consumer.resume(_partitions(set(sources) - self._held))
-
-    def _hold(self, source: Partition) -> None:
-        if source in self._ownership.sources:
-            self._held.add(source)
-            self._consumer.pause(_partitions([source]))
-
-    def _release(self, source: Partition) -> None:
-        self._held.discard(source)
-        readable = source in self._ownership.sources and source not in self._gatekeeper.held
-        if readable and not self._paused:
-            self._consumer.resume(_partitions([source]))
+        """Read partitions whose gate opened."""
+        if sources:
+            log.info("%d partitions are in step with the control topic and are read now", len(sources))
+            self._pauses.let_in(sources)
 
     def _commit(self) -> None:
         offsets = self._rebalancer.committable(self._feed.commits.take())
@@ -251,7 +256,7 @@ class Pump:
         self._answer_membership()
         if self._feed.commits.take_rewind():
             if self._rebalancer.rewind():
-                self._consumer.pause(_partitions(self._held & set(self._ownership.sources)))
+                self._pauses.hold_again()
             else:
                 self._feed.commits.rewind()
 
@@ -274,13 +279,14 @@ class Pump:
                 self._feed.credentials.refresh(self._consumer)
 
     def _on_statistics(self, statistics: str) -> None:
+        self._known.hear(statistics)
         self._statistics = read_statistics(statistics)
         self._feed.state.ends = self._statistics.ends
 
     def _notice_absence(self) -> None:
         known, state = self._statistics, self._feed.state
-        if known is not None and self._is_subscribed:
-            self._absence.note(state.last_turn_s, joined=state.joined, brokers=known.brokers, connected=known.connected)
+        if known is not None and self._topics:
+            self._absence.note(state.last_turn_s, joined=state.joined, connected=known.connected)
 
     def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         """Tell the compute side which positions the broker took."""
@@ -291,7 +297,3 @@ class Pump:
             text, count = "commit of %d of %d partitions refused: %s", len(offsets)
             repeated.warning(text, count - len(taken), count, refusal)
         self._feed.inbox.put(CommitAnswered(taken))
-
-
-def _partitions(sources: Iterable[Partition]) -> list[TopicPartition]:
-    return [TopicPartition(*source) for source in sources]

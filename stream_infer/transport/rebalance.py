@@ -106,14 +106,22 @@ class Rebalancer:
         """Give up partitions that already belong to somebody else: nothing of them is committed."""
         sources = [_source(partition) for partition in partitions]
         self._give_up(sources)
-        self._inbox.put(Forget(sources))
+        if not self.closing:
+            self._inbox.put(Forget(sources))
         consumer.incremental_unassign(partitions)
         self._state.rebalances["lost"] += 1
         log.warning("lost %s: what was not committed will be scored again", _listing(sources))
 
+    def retire(self) -> None:
+        """Give up everything, for another consumer: what this one still says concerns nobody."""
+        if sources := self._ownership.sources:
+            self.on_lost(self._consumer, [TopicPartition(*source) for source in sources])
+        self.closing = True
+
     def _give_up(self, sources: Sequence[Partition]) -> None:
-        self._ownership.revoke(sources)
-        self._gatekeeper.forget(sources)
+        if not self.closing:
+            self._ownership.revoke(sources)
+            self._gatekeeper.forget(sources)
 
     def restart(self, source: Partition) -> None:
         """Read on, by the reset policy, after the position of a partition was lost to retention.
@@ -289,5 +297,4 @@ def _source(partition: TopicPartition) -> Partition:
 
 def _listing(sources: Sequence[Partition]) -> str:
     names = sorted(str(source) for source in sources)
-    shown = ", ".join(names[:8])
-    return f"{len(names)} partitions: {shown}" + (", ..." if len(names) > 8 else "")  # noqa: PLR2004
+    return f"{len(names)} partitions: {', '.join(names[:8] + ['...'] * (len(names) > 8))}"  # noqa: PLR2004

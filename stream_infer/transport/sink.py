@@ -9,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from stream_infer.errors import Stop, StreamInferError
+from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.transport.feed import Credentials
+from stream_infer.transport.known import INTERVAL, KnownBrokers
 
 WAIT_S: Final = 0.1
 ANY_PARTITION: Final = -1
@@ -33,11 +34,30 @@ class Sink:
         self._producer = self._create()
 
     def _create(self) -> Producer:
-        return Producer({**self._properties, **self._hearing(), "on_delivery": self._on_failure})
+        return Producer({**INTERVAL, **self._properties, **self._hearing(), "on_delivery": self._on_failure})
 
     def _hearing(self) -> Mapping[str, object]:
         """Return properties by which a new producer tells its sink what happens."""
-        return {}
+        self._known = KnownBrokers()
+        return {"stats_cb": self._known.hear}
+
+    def look(self) -> None:
+        """Let the producer say what happened; see `OutputProducer.look`."""
+        self._producer.poll(0)
+        self._refuse_lost()
+
+    def _refuse_lost(self) -> None:
+        """Give a producer up that knows of no broker any more, with what it has queued, and say that in `Undone`."""
+        if self._known.are_lost:
+            self._replace()
+            raise Undone("the producer knew of no broker any more, a new one takes over")
+
+    def _replace(self) -> None:
+        """Put another producer in this one's place."""
+        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        self._producer = self._create()
+        if self._credentials is not None:
+            self._credentials.give(self._producer)
 
     def send(self, outgoing: Outgoing) -> list[Unsent]:
         """Hand rows to librdkafka; see `OutputProducer.send`."""
@@ -61,6 +81,7 @@ class Sink:
             self._credentials.refresh(self._producer)
         while self._producer.flush(WAIT_S):
             self._raise_failure()
+            self._refuse_lost()
         self._raise_failure()
 
     def _send_slowly(self, outgoing: Outgoing, row: int, error: BufferError | KafkaException) -> list[Unsent]:
@@ -69,6 +90,7 @@ class Sink:
         while isinstance(refusal, BufferError):
             self._producer.poll(WAIT_S)
             self._raise_failure()
+            self._refuse_lost()
             refusal = self._try_one(outgoing, row)
         if refusal is None:
             return []

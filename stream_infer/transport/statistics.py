@@ -1,4 +1,4 @@
-"""What librdkafka's statistics say: how far partitions reach, and which brokers answer. They cost no request."""
+"""What librdkafka's statistics say: how far partitions reach, and how many brokers answer."""
 
 import json
 from collections.abc import Mapping
@@ -6,19 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stream_infer.records import End, Partition
+from stream_infer.transport.known import PLACES
 
-INTERVAL: Final[Mapping[str, object]] = {"statistics.interval.ms": 5000}
-PLACES: Final = frozenset({"learned", "configured"})
-"""Sources of brokers that are places, unlike the group's coordinator, which is one of them once more."""
 UP: Final = "UP"
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How far each partition reaches that was fetched, how many brokers the client knows, and how many answer."""
+    """How far each partition reaches that was fetched, and how many brokers answer."""
 
     ends: Mapping[Partition, End]
-    brokers: int
     connected: int
 
 
@@ -32,7 +29,7 @@ def read_statistics(text: str) -> Statistics:
         for number, one in topic["partitions"].items()
         if one["hi_offset"] >= 0
     }
-    return Statistics(ends, len(brokers), brokers.count(UP))
+    return Statistics(ends, brokers.count(UP))
 
 
 def _end(partition: Mapping[str, int]) -> End:

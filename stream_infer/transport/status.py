@@ -9,6 +9,7 @@ from stream_infer.logs import Repeated
 from stream_infer.rollout.status import WorkerStatus, parse_status, status_key, to_json
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import SaslFiles, create_client, producer_config
+from stream_infer.transport.known import INTERVAL, KnownBrokers
 from stream_infer.transport.tail import Tail
 
 repeated = Repeated(logging.getLogger(__name__))
@@ -21,12 +22,34 @@ class StatusWriter:
     """Writes a worker's states in their order, without waiting for the broker. Used by one thread."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._topic = settings.topics.status
         self._credentials = SaslFiles(settings)
-        self._producer = create_client(Producer, producer_config(settings))
+        self._producer = self._create()
+        self._last: WorkerStatus | None = None
+
+    def _create(self) -> Producer:
+        self._known = KnownBrokers()
+        properties = {**INTERVAL, **producer_config(self._settings), "stats_cb": self._known.hear}
+        return create_client(Producer, properties)
+
+    def look(self) -> None:
+        """Let the producer say what happened to it; to be called every few seconds.
+
+        One that knows of no broker any more is replaced, and the last state is written once more.
+        """
+        self._producer.poll(0)
+        if self._known.are_lost:
+            repeated.warning("states are reported by a new producer: the old one knows of no broker any more")
+            self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+            self._producer = self._create()
+            self._credentials.give(self._producer)
+            if self._last is not None:
+                self.write(self._last)
 
     def write(self, status: WorkerStatus) -> None:
         """Queue one state; one that cannot be queued is logged: the next one says everything again."""
+        self._last = status
         self._credentials.refresh(self._producer)
         try:
             self._producer.produce(self._topic, to_json(status), status_key(status), on_delivery=_note)

@@ -10,6 +10,7 @@ from stream_infer.errors import Retry, Stop
 from stream_infer.logs import Repeated
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import SaslFiles, create_client, reader_config
+from stream_infer.transport.known import INTERVAL, KnownBrokers, retire
 
 repeated = Repeated(logging.getLogger(__name__))
 
@@ -38,11 +39,13 @@ class Tail:
 
     def __init__(self, settings: Settings, topic: str, *, partitions: tuple[int, ...] | None = None) -> None:
         self._topic = topic
-        self._consumer = create_client(Consumer, reader_config(settings) | {"enable.partition.eof": True})
+        self._settings = settings
+        self._known = KnownBrokers()
+        self._consumer = self._create()
         self._credentials = SaslFiles(settings)
         taken = self._find_partitions() if partitions is None else partitions
-        self._consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in taken])
         self.positions = dict.fromkeys(taken, 0)
+        self._assign()
 
     def read(self, timeout_s: float) -> list[Message]:
         """Return the records since the last call, waiting at most `timeout_s` for the first of them.
@@ -50,6 +53,8 @@ class Tail:
         Raises `Stop` when this user may not read, or when records that were not read yet are lost.
         """
         self._credentials.refresh(self._consumer)
+        if self._known.are_lost:
+            self._begin_anew()
         messages = self._consumer.consume(1, timeout_s)
         if messages:
             messages += self._consumer.consume(MOST_AT_ONCE, 0)
@@ -66,6 +71,23 @@ class Tail:
     def close(self) -> None:
         """Close the connection."""
         self._consumer.close()
+
+    def _create(self) -> Consumer:
+        owned = {"enable.partition.eof": True, "stats_cb": self._known.hear}
+        return create_client(Consumer, {**INTERVAL, **reader_config(self._settings), **owned})
+
+    def _assign(self) -> None:
+        places = [(partition, position or OFFSET_BEGINNING) for partition, position in self.positions.items()]
+        self._consumer.assign([TopicPartition(self._topic, *place) for place in places])
+
+    def _begin_anew(self) -> None:
+        """Go on with another client where this one was."""
+        repeated.warning("topic %s is read by a new client: the old one knows of no broker any more", self._topic)
+        retire(self._consumer)
+        self._known = KnownBrokers()
+        self._consumer = self._create()
+        self._credentials.give(self._consumer)
+        self._assign()
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()

@@ -136,6 +136,9 @@ class TransactionalSink(Sink):
         """Make a new producer where the old one was given up; False when it is not ready within the time."""
         if self._ready:
             return True
+        self._producer.poll(0)
+        if self._known.are_lost:
+            self._replace()
         if self._clock.monotonic_s() < self._renew_at_s:
             return False
         if self._credentials is not None:
@@ -173,7 +176,8 @@ class TransactionalSink(Sink):
                 cause: KafkaError = error.args[0]
                 if not cause.retriable():
                     raise self._sorted(self._reason(cause)) from error
-                if self._clock.monotonic_s() >= until_s:
+                self._producer.poll(0)
+                if self._clock.monotonic_s() >= until_s or self._known.are_lost:
                     self._quarantine()
                     raise Undone(f"the brokers did not answer in time: {cause.str()}") from error
 
@@ -214,9 +218,9 @@ class TransactionalSink(Sink):
             )
 
     def _hearing(self) -> Mapping[str, object]:
-        """Let a producer's log tell of broken connections, whatever of it is to be seen."""
+        """Let a producer's log tell of broken connections too, whatever of it is to be seen."""
         self._breaks = Breaks(cast("Log | None", self._properties.get("logger")))
-        return {"logger": self._breaks, "log_level": INFO, "log.connection.close": True}
+        return {**super()._hearing(), "logger": self._breaks, "log_level": INFO, "log.connection.close": True}
 
     def _is_suspect(self) -> bool:
         """Return whether a connection broke, so that a request may have been sent twice and arrived once so far."""
@@ -226,11 +230,12 @@ class TransactionalSink(Sink):
     def _quarantine(self, *, pause_s: float | None = None) -> None:
         """Give the producer up, with what it has queued, and put another one in its place, which is not ready yet."""
         self._open = self._ready = False
-        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-        self._producer = self._create()
-        if self._credentials is not None:
-            self._credentials.give(self._producer)
+        super()._replace()
         self._renew_at_s = self._clock.monotonic_s() + (self._pause_s if pause_s is None else pause_s)
+
+    def _replace(self) -> None:
+        """Put another producer in this one's place, which is not ready yet."""
+        self._quarantine(pause_s=0.0)
 
     def _note_no_producer(self, cause: KafkaError) -> None:
         if cause.code() in HOPELESS:

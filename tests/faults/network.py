@@ -1,7 +1,8 @@
 """The network between workers and brokers: it can be cut, slowed down, reset, and made to deliver an EndTxn late.
 
-Each broker has a listener that clients reach by a detour through this process. A connection belongs to the worker whose
-id its requests carry (https://kafka.apache.org/protocol: request header v1).
+It can also let brokers say that the cluster has none. Clients reach each broker by a detour through this process: by a
+listener of its own, or because the port in what the broker says of itself is exchanged. A connection belongs to the
+worker whose id its requests carry (https://kafka.apache.org/protocol: request header v1).
 """
 
 import asyncio
@@ -17,10 +18,15 @@ from types import TracebackType
 from typing import Any, Self
 
 HOST = "127.0.0.1"
-AT_ONCE = 1 << 16
 HEADER = struct.Struct(">hhih")
+METADATA = 3
+FIND_COORDINATOR = 10
 END_TXN = 26
+FIRST_COMPACT = 9
+"""The version of Metadata from which on arrays and texts are compact and structures have tags."""
 COMMITS = b"\x01"
+EMPTY = b"\x01"
+"""A compact list of nothing."""
 ANSWER_S = 30.0
 RESET = struct.pack("ii", 1, 0)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -32,6 +38,7 @@ class Request:
 
     frame: bytes
     kind: int
+    version: int
     number: int
     client: str
 
@@ -43,10 +50,15 @@ class Request:
 
 @dataclass(slots=True)
 class Rule:
-    """What becomes of the connections of one worker; `late` waits for its next commit."""
+    """What becomes of the connections of one worker; `late` waits for its next commit.
+
+    While `brokers_hidden`, answers that describe the cluster name no brokers; `hidden` counts them.
+    """
 
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
     delay_s: float = 0.0
+    brokers_hidden: bool = False
+    hidden: int = 0
     late: "Late | None" = None
     open_writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -55,6 +67,28 @@ class Rule:
         await self.is_open.wait()
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What of a connection's answers is changed: `asked` are requests whose answers name brokers, by their numbers.
+
+    `way` is the port that clients use and the broker's own one.
+    """
+
+    asked: dict[int, Request]
+    way: tuple[int, int]
+
+    def changed(self, rule: Rule, frame: bytes) -> bytes:
+        """Return an answer as the client is to get it."""
+        request = self.asked.pop(struct.unpack_from(">i", frame)[0], None)
+        if request is None:
+            return frame
+        if rule.brokers_hidden and request.kind == METADATA:
+            rule.hidden += 1
+            return _without_brokers(frame, version=request.version)
+        before, behind = (HOST.encode() + struct.pack(">i", port) for port in self.way)
+        return frame.replace(behind, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +144,14 @@ class Network:
         """Let whatever is sent arrive so much later, in either direction."""
         self._tell(lambda: setattr(self._rules[client], "delay_s", seconds))
 
+    def hide_brokers(self, client: str, *, hide: bool = True) -> None:
+        """Let the cluster describe itself to a worker as one without brokers, as one does that starts or ends."""
+        self._tell(lambda: setattr(self._rules[client], "brokers_hidden", hide))
+
+    def times_hidden(self, client: str) -> int:
+        """Return how many times a worker was told that there are no brokers."""
+        return self._rules[client].hidden
+
     def reset(self, client: str) -> None:
         """Break all connections of a worker off."""
 
@@ -139,7 +181,8 @@ class Network:
 
     async def _listen(self) -> None:
         for port, behind in self._ways.items():
-            server = await asyncio.start_server(lambda *ends, to=behind: self._serve(ends, to), HOST, port)
+            way = (port, behind)
+            server = await asyncio.start_server(lambda *ends, way=way: self._serve(ends, way), HOST, port)
             self._servers.append(server)
 
     async def _end(self) -> None:
@@ -150,17 +193,18 @@ class Network:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _serve(self, client: Streams, behind: int) -> None:
+    async def _serve(self, client: Streams, way: tuple[int, int]) -> None:
         try:
-            broker = await asyncio.open_connection(HOST, behind)
+            broker = await asyncio.open_connection(HOST, way[1])
         except OSError:
             client[1].close()
             return
-        await self._carry(client, broker)
+        await self._carry(client, broker, way)
 
-    async def _carry(self, client: Streams, broker: Streams) -> None:
+    async def _carry(self, client: Streams, broker: Streams, way: tuple[int, int]) -> None:
         """Carry requests one way and answers the other until either side ends."""
         rule = self._rules[""]
+        asked: dict[int, Request] = {}
         answers: asyncio.Task[None] | None = None
         try:
             while True:
@@ -168,7 +212,9 @@ class Network:
                 if answers is None:
                     rule = self._rules[request.client]
                     rule.open_writers.add(client[1])
-                    answers = asyncio.create_task(_answer(rule, broker[0], client[1]))
+                    answers = asyncio.create_task(_answer(rule, Answers(asked, way), broker[0], client[1]))
+                if request.kind in {METADATA, FIND_COORDINATOR}:
+                    asked[request.number] = request
                 await rule.passed()
                 if request.commits and rule.late is not None:
                     late, rule.late = rule.late, None
@@ -197,21 +243,49 @@ def _open_rule() -> Rule:
 async def _read(reader: asyncio.StreamReader) -> Request:
     (length,) = struct.unpack(">i", await reader.readexactly(4))
     frame = await reader.readexactly(length)
-    kind, _, number, width = HEADER.unpack_from(frame)
-    return Request(frame, kind, number, frame[HEADER.size : HEADER.size + max(width, 0)].decode())
+    kind, version, number, width = HEADER.unpack_from(frame)
+    return Request(frame, kind, version, number, frame[HEADER.size : HEADER.size + max(width, 0)].decode())
 
 
 def _write(writer: asyncio.StreamWriter, frame: bytes) -> None:
     writer.write(struct.pack(">i", len(frame)) + frame)
 
 
-async def _answer(rule: Rule, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(AT_ONCE):
+async def _answer(rule: Rule, answers: Answers, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError, asyncio.IncompleteReadError):
+        while True:
+            (length,) = struct.unpack(">i", await reader.readexactly(4))
+            number = rule.hidden
+            frame = answers.changed(rule, await reader.readexactly(length))
             await rule.passed()
-            writer.write(data)
+            _write(writer, frame)
             await writer.drain()
-        writer.close()
+            if rule.hidden > number:
+                break
+    writer.close()
+
+
+def _without_brokers(frame: bytes, *, version: int) -> bytes:
+    """Return an answer to Metadata with an empty list of brokers."""
+    assert version >= FIRST_COMPACT, f"this client asks with Metadata {version}, which is not known here"
+    # Correlation id, no tags, throttle time; then a count, and each broker: id, host, port, rack, no tags.
+    start = end = 4 + 1 + 4
+    count, end = _uvarint(frame, end)
+    for _ in range(count - 1):
+        width, end = _uvarint(frame, end + 4)
+        width, end = _uvarint(frame, end + width - 1 + 4)
+        end += max(width - 1, 0) + 1
+    return frame[:start] + EMPTY + frame[end:]
+
+
+def _uvarint(frame: bytes, at: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte, and where it ends."""
+    value = shift = 0
+    while True:
+        value |= (frame[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if frame[at - 1] < 0x80:  # the eighth bit says that more follow
+            return value, at
 
 
 async def _deliver_late(late: Late, request: Request, broker: Streams) -> None:

@@ -9,42 +9,39 @@ from stream_infer.records import End, Partition
 from stream_infer.transport.absence import LIMIT_S, Absence
 from stream_infer.transport.statistics import read_statistics
 
-LOOKS = st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 3)), max_size=30)
+LOOKS = st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=30)
 
 
-def ends_the_worker(looks: list[tuple[bool, int, int]], *, every_s: float) -> bool:
+def ends_the_worker(looks: list[tuple[bool, int]], *, every_s: float) -> bool:
     absence = Absence()
     try:
-        for number, (joined, brokers, connected) in enumerate(looks):
-            absence.note(number * every_s, joined=joined, brokers=brokers, connected=min(brokers, connected))
+        for number, (joined, connected) in enumerate(looks):
+            absence.note(number * every_s, joined=joined, connected=connected)
     except Stop:
         return True
     return False
 
 
-@pytest.mark.parametrize(("brokers", "connected"), [(0, 0), (3, 1)])
-def test_a_client_that_stays_out_of_the_group_though_it_could_be_in_ends_the_worker(
-    brokers: int, connected: int
-) -> None:
+def test_a_client_that_stays_out_of_the_group_though_it_could_be_in_ends_the_worker() -> None:
     absence = Absence()
-    absence.note(0.0, joined=True, brokers=3, connected=3)
+    absence.note(0.0, joined=True, connected=3)
     for seconds in range(0, int(LIMIT_S) + 1, 5):
-        absence.note(10.0 + seconds, joined=False, brokers=brokers, connected=connected)
-    with pytest.raises(Stop, match=r"has not had this worker for 301 s .* start the worker again"):
-        absence.note(11.0 + LIMIT_S, joined=False, brokers=brokers, connected=connected)
+        absence.note(10.0 + seconds, joined=False, connected=1)
+    with pytest.raises(Stop, match=r"has not had this worker for 301 s although 1 brokers answer.* start the worker"):
+        absence.note(11.0 + LIMIT_S, joined=False, connected=1)
 
 
 def test_a_process_that_was_stopped_for_long_is_given_time_to_come_back() -> None:
-    assert not ends_the_worker([(False, 3, 3)] * 2, every_s=3 * LIMIT_S)
+    assert not ends_the_worker([(False, 3)] * 2, every_s=3 * LIMIT_S)
 
 
 def test_an_outage_is_waited_out_for_ever() -> None:
-    assert not ends_the_worker([(False, 3, 0)] * 100, every_s=LIMIT_S)
+    assert not ends_the_worker([(False, 0)] * 100, every_s=LIMIT_S)
 
 
 @given(looks=LOOKS)
-def test_nobody_is_ended_who_was_in_the_group_within_the_limit(looks: list[tuple[bool, int, int]]) -> None:
-    often = [one for look in looks for one in (look, (True, 3, 3))]
+def test_nobody_is_ended_who_was_in_the_group_within_the_limit(looks: list[tuple[bool, int]]) -> None:
+    often = [one for look in looks for one in (look, (True, 3))]
     assert not ends_the_worker(often, every_s=LIMIT_S / 2)
 
 
@@ -62,5 +59,5 @@ def test_only_places_count_as_brokers_and_a_watermark_is_known_once_fetched() ->
         }
     )
     found = read_statistics(text)
-    assert (found.brokers, found.connected) == (3, 1)
+    assert found.connected == 1
     assert found.ends == {Partition("t", 0): End(7, is_drained=True)}

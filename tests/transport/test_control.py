@@ -1,5 +1,6 @@
 """The control topic, the status topic and the group's members, as a real broker has them."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
@@ -248,3 +249,18 @@ def ask(members: Members) -> frozenset[str] | None:
     while True:
         with suppress(Retry):
             return members.live()
+
+
+def test_a_writer_that_knows_of_no_broker_says_its_last_word_with_another_producer() -> None:
+    often = load_settings(None, ["kafka.properties.statistics.interval.ms=50"], {})
+    nowhere = often.kafka.model_copy(update={"bootstrap_servers": ""})
+    writer = StatusWriter(often.model_copy(update={"kafka": nowhere}))
+    first = writer._producer
+    for revision in (1, 2):
+        writer.write(replace(STATUS, applied_revision=revision))
+    until_s = time.monotonic() + WITHIN_S
+    while writer._producer is first and time.monotonic() < until_s:
+        first.poll(0.05)
+        writer.look()
+    assert writer._producer is not first
+    assert len(writer._producer) == 1

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from stream_infer.errors import Stop
+from stream_infer.errors import Stop, Undone
 from stream_infer.pipeline.ports import Outgoing, OutputProducer
+from stream_infer.testing.mock_cluster import MockCluster
 from stream_infer.testing.producer import Delivered, FakeProducer
 from stream_infer.transport.sink import Sink
 
@@ -115,3 +116,23 @@ def test_a_topic_that_does_not_exist_stops_the_worker_with_its_name(subject: Sub
     subject.producer.send(Outgoing("nowhere-to-be-found", [b"k"], [b"v"], np.array([STAMP_MS])))
     with pytest.raises(Stop, match="nowhere-to-be-found"):
         subject.producer.flush()
+
+
+def test_a_producer_that_knows_of_no_broker_is_replaced_and_what_was_sent_is_to_be_sent_again() -> None:
+    with MockCluster() as cluster:
+        cluster.create_topics(["out"])
+        properties: dict[str, Any] = {
+            "delivery.report.only.error": True,
+            "statistics.interval.ms": 50,
+            "log_level": 0,
+        }
+        sink = Sink(properties)
+        sink.send(Outgoing("out", [b"k"], [b"lost"], np.array([STAMP_MS])))
+        properties["bootstrap.servers"] = cluster.bootstrap_servers
+        with pytest.raises(Undone, match="knew of no broker any more"):
+            sink.flush()
+        sink.send(Outgoing("out", [b"k"], [b"again"], np.array([STAMP_MS])))
+        sink.flush()
+        sink.look()
+        found = read_all({"bootstrap.servers": cluster.bootstrap_servers}, "out", count=1)
+        assert [one.value for one in found] == [b"again"]

@@ -44,20 +44,19 @@ def sink(cluster: MockCluster, clock: HandClock) -> TransactionalSink:
     return make(cluster, clock)
 
 
+PROPERTIES = {
+    "transactional.id": "worker",
+    "transaction.timeout.ms": 10_000,
+    "message.timeout.ms": 10_000,
+    "retry.backoff.ms": 20,
+    "metadata.recovery.strategy": "none",
+    "delivery.report.only.error": True,
+    "log_level": 0,
+}
+
+
 def make(cluster: MockCluster, clock: HandClock) -> TransactionalSink:
-    made = TransactionalSink(
-        {
-            "bootstrap.servers": cluster.bootstrap_servers,
-            "transactional.id": "worker",
-            "transaction.timeout.ms": 10_000,
-            "message.timeout.ms": 10_000,
-            "retry.backoff.ms": 20,
-            "metadata.recovery.strategy": "none",
-            "delivery.report.only.error": True,
-            "log_level": 0,
-        },
-        clock=clock,
-    )
+    made = TransactionalSink({**PROPERTIES, "bootstrap.servers": cluster.bootstrap_servers}, clock=clock)
     recover(made, clock)
     return made
 
@@ -304,4 +303,14 @@ def test_a_rollback_leaves_nothing_of_what_was_sent(
     sink.send(ONE)
     sink.abort(within_s=WITHIN_S)
     assert not sink.is_open
+    commit(sink, membership)
+
+
+def test_a_producer_that_knows_of_no_broker_is_replaced(
+    cluster: MockCluster, membership: object, clock: HandClock
+) -> None:
+    properties = {**PROPERTIES, "statistics.interval.ms": 50}
+    sink = TransactionalSink(properties, clock=clock)
+    properties["bootstrap.servers"] = cluster.bootstrap_servers
+    recover(sink, clock)
     commit(sink, membership)
