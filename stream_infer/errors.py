@@ -27,7 +27,7 @@ class Retry(StreamInferError):
 
 
 class Undone(StreamInferError):
-    """A transaction is rolled back, or must be: what was scored since the last commit is read and scored again."""
+    """What was sent since the last commit is rolled back, or lost with its producer: it is read and scored again."""
 
 
 class Stop(StreamInferError):

@@ -33,7 +33,7 @@ class Commit(Protocol):
         ...
 
     def look(self) -> None:
-        """Do what the producer needs every few seconds; raises `Undone` when what is produced must be again."""
+        """Do what the producer needs every few seconds; raises `Undone` when what was produced must be once more."""
         ...
 
     def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
@@ -147,6 +147,7 @@ class AtLeastOnce:
 
     def undo(self) -> None:
         """Leave what was delivered, and let everything be read again."""
+        self._metrics.discard()
         self._due_s = NEVER
         self._must_rewind = True
 

@@ -93,8 +93,9 @@ class Scorer:
             self._intake.give_turn(polls)
 
     def _turn(self) -> None:
-        message = self._inbox.get(min(self._wait_s(), LOOK_S))
+        # Before anything is taken out, because what is taken out is lost when this raises.
         self._look_after_producer()
+        message = self._inbox.get(min(self._wait_s(), LOOK_S))
         while message is not None and not self.ended:
             self._hear(message)
             message = self._inbox.get(0)
@@ -115,8 +116,9 @@ class Scorer:
         self._standby.release_unused(self._path.uses)
 
     def _look_after_producer(self) -> None:
+        """Look after the producer, unless one is waited for already."""
         now_s = self._clock.monotonic_s()
-        if now_s >= self._look_at_s:
+        if now_s >= self._look_at_s and not self._starts_over:
             self._look_at_s = now_s + LOOK_S
             self._commit.look()
 
@@ -239,8 +241,10 @@ class Scorer:
             self._path.collect_all()
             positions = self._commit.settle(None, request.membership)
         except Undone as reason:
-            # Rolled back is an end too: whoever owns the partitions next scores it again.
             self._start_over(reason)
+            if not self._commit.covers_all:
+                told.refuse(request.answer, reason)
+            # Rolled back is an end too: whoever owns the partitions next scores it again.
         told.reply(request.answer, positions)
         self.ended = True
 

@@ -48,7 +48,7 @@ class Kafka(Section):
     """Brokers for the first contact, `host:port`, separated by commas."""
     properties: KafkaProperties = Field(default_factory=dict, repr=False)
     """Any librdkafka property, for every client; unless named here topic.metadata.refresh.interval.ms is 15000 and
-    statistics.interval.ms 5000, which tells a client that must be replaced."""
+    statistics.interval.ms 5000, by which a client that forgot its brokers is known and replaced: 0 turns that off."""
     property_files: KafkaPropertyFiles = Field(default_factory=dict)
     """librdkafka property to the file that holds its value; for secrets."""
     consumer_properties: KafkaProperties = Field(default_factory=dict, repr=False)

@@ -97,6 +97,12 @@ class FakeTransactions(FakeProducer):
             raise Undone("the transaction was broken off")
         return super().send(outgoing)
 
+    def look(self) -> None:
+        """Raise `Undone` when it is lost, and the open transaction with it."""
+        if self.losses:
+            self._end(is_ready=False)
+        super().look()
+
     def commit(self, positions: Positions, membership: object, *, within_s: float) -> None:
         """Deliver what was sent and keep the positions, or fail as the next fate says."""
         if within_s <= 0:

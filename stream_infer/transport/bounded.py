@@ -19,6 +19,11 @@ def bounded(call: Callable[[], object], *, within_s: float) -> None:
         del outcome
 
 
+def unattended(call: Callable[[], object]) -> None:
+    """Make a call on a thread of its own, which hinders no exit, and do not wait for it: it may take for ever."""
+    threading.Thread(target=call, name="unattended-call", daemon=True).start()
+
+
 def _make(call: Callable[[], object], outcome: Future[object]) -> None:
     try:
         outcome.set_result(call())

@@ -4,13 +4,10 @@ librdkafka forgets all of them, and waits for ever, when a cluster that ends or 
 without brokers just before the connection breaks (its issue 5301, in 2.16 too). Nothing but another client helps then.
 """
 
-import threading
 from collections.abc import Mapping
 from typing import Final
 
-from confluent_kafka import Consumer
-
-INTERVAL: Final[Mapping[str, object]] = {"statistics.interval.ms": 5000}
+STATISTICS: Final[Mapping[str, object]] = {"statistics.interval.ms": 5000}
 """A default of the clients that are watched; statistics cost no request."""
 LOST_AFTER: Final = 2
 """Statistics in a row without a broker; a single one may be a moment between forgetting brokers and finding others."""
@@ -33,8 +30,3 @@ class KnownBrokers:
     def are_lost(self) -> bool:
         """Whether the client knows of none any more, and must be replaced."""
         return self._without >= LOST_AFTER
-
-
-def retire(consumer: Consumer) -> None:
-    """Close a consumer that knows of no broker on a thread of its own, which hinders no exit: it may take for ever."""
-    threading.Thread(target=consumer.close, name="retired-consumer", daemon=True).start()

@@ -14,7 +14,7 @@ from mode import Service
 from mode.utils.locks import Event
 
 from stream_infer.logs import Repeated
-from stream_infer.transport.known import INTERVAL, KnownBrokers
+from stream_infer.transport.known import STATISTICS, KnownBrokers
 from stream_infer.transport.link import link_of
 
 repeated = Repeated(logging.getLogger(__name__))
@@ -31,6 +31,7 @@ class Producer(base.Producer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_use = Event()
+        self._known = KnownBrokers()
 
     async def send(
         self,
@@ -101,7 +102,7 @@ class Producer(base.Producer):
     def _ensure_client(self) -> KafkaProducer:
         if self._client is None:
             self._known = KnownBrokers()
-            properties = {**INTERVAL, **link_of(self.app).producer_properties, "stats_cb": self._known.hear}
+            properties = {**STATISTICS, **link_of(self.app).producer_properties, "stats_cb": self._known.hear}
             self._client = KafkaProducer(properties)
             self._in_use.set()
         return self._client

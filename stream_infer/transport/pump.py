@@ -4,23 +4,20 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message
 
 from stream_infer.errors import Stop
 from stream_infer.logs import Repeated
-from stream_infer.pipeline.inbox import CommitAnswered, Member
+from stream_infer.pipeline.inbox import Member
 from stream_infer.records import Partition
 from stream_infer.transport.absence import Absence
 from stream_infer.transport.calls import Calls
 from stream_infer.transport.columns import Epochs, Polled, read_columns, source_of, split_errors
 from stream_infer.transport.feed import Feed
-from stream_infer.transport.gate import Gatekeeper
-from stream_infer.transport.known import INTERVAL, KnownBrokers, retire
 from stream_infer.transport.ownership import Ownership
-from stream_infer.transport.pauses import Pauses
 from stream_infer.transport.poll import TURN_S, poll
-from stream_infer.transport.rebalance import Rebalancer, is_joined
-from stream_infer.transport.statistics import Statistics, read_statistics
+from stream_infer.transport.rebalance import is_joined
+from stream_infer.transport.session import Session
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -60,105 +57,78 @@ class Pump:
         self._calls = Calls()
         self._ownership = Ownership()
         self._stopping = stopping
-        self._begin()
+        self._session = self._begin()
         self._look_at_s = self._restart_at_s = 0.0
         self._blocked_since_s: float | None = None
         self._absence = Absence()
-        self._statistics: Statistics | None = None
-        self._topics: list[str] = []
 
-    def _begin(self) -> None:
-        """Make a consumer, and what is tied to it."""
-        feed = self._feed
-        self._known = KnownBrokers()
-        self._consumer = Consumer({**INTERVAL, **feed.properties, **self._hearing()})
-        self._gatekeeper = Gatekeeper(self._consumer, feed.gate)
-        self._rebalancer = Rebalancer(
-            self._consumer,
-            ownership=self._ownership,
-            inbox=feed.inbox,
-            calls=self._calls,
-            gatekeeper=self._gatekeeper,
-            reset=lambda topic: "earliest" if topic in feed.read_whole else feed.reset,
-            state=feed.state,
-            stopping=self._stopping,
-        )
-        self._rebalancer.waiting = self._wait_for_starts
-        self._pauses = Pauses(self._consumer, ownership=self._ownership, gatekeeper=self._gatekeeper)
-
-    def _hearing(self) -> dict[str, object]:
-        """Return the properties by which librdkafka tells, inside `consume()`, what happened."""
-        return {"on_commit": self._on_commit, "stats_cb": self._on_statistics}
+    def _begin(self) -> Session:
+        session = Session(self._feed, ownership=self._ownership, calls=self._calls, stopping=self._stopping)
+        session.rebalancer.waiting = self._wait_for_starts
+        return session
 
     def subscribe(self, topics: Iterable[str]) -> None:
         """Join the group for `topics`."""
-        rebalancer = self._rebalancer
-        self._topics = sorted(topics)
-        self._consumer.subscribe(
-            self._topics,
-            on_assign=rebalancer.on_assign,
-            on_revoke=rebalancer.on_revoke,
-            on_lost=rebalancer.on_lost,
-        )
+        self._session.subscribe(sorted(topics))
 
     def ask(self, question: Callable[[Consumer], T]) -> T:
         """Run `question(consumer)` on the consumer thread and wait for its answer; for any other thread."""
-        return self._calls.submit(lambda: question(self._consumer)).result()
+        return self._calls.submit(lambda: question(self._session.consumer)).result()
 
     def hold(self, source: Partition) -> None:
         """Stop reading one partition while the agent it belongs to is behind; may be called from any thread."""
-        self._calls.submit(lambda: self._pauses.hold(source))
+        self._calls.submit(lambda: self._session.pauses.hold(source))
 
     def release(self, source: Partition) -> None:
         """Read a partition on hold again; may be called from any thread."""
-        self._calls.submit(lambda: self._pauses.release(source))
+        self._calls.submit(lambda: self._session.pauses.release(source))
 
     def turn(self) -> None:
         """Serve what was asked for, then poll once, or wait while there is no room."""
         self._note_state()
         self._notice_absence()
-        if self._known.are_lost:
+        if self._session.is_lost:
             self._begin_anew()
         self._calls.serve()
         self._commit()
         self._answer()
         self._restart()
-        self._let_in(self._gatekeeper.opened())
-        if self._pauses.is_total:
+        self._let_in(self._session.gatekeeper.opened())
+        if self._session.pauses.is_total:
             self._turn_paused()
         elif room := self._room():
             self._blocked_since_s = None
             self._poll(min(room, POLL_RECORDS), timeout_s=POLL_TIMEOUT_S)
         else:
             self._wait_for_room()
-        if self._rebalancer.failure is not None:
-            raise self._rebalancer.failure
+        if self._session.rebalancer.failure is not None:
+            raise self._session.rebalancer.failure
 
     def drain(self, timeout_s: float) -> bool:
         """Finish what was polled, commit it; False when `timeout_s` passed first and nothing was committed."""
-        answer = self._feed.inbox.drain(self._rebalancer.membership())
+        answer = self._feed.inbox.drain(self._session.rebalancer.membership())
         if not self._calls.serve_until(answer, timeout_s=timeout_s) or answer.exception() is not None:
             return False
-        self._rebalancer.commit_now(answer.result())
+        self._session.rebalancer.commit_now(answer.result())
         return True
 
     def close(self) -> None:
         """Leave the group; calls from other threads are refused from now on."""
-        self._rebalancer.closing = True
+        self._session.rebalancer.closing = True
         self._calls.close(Stop("the consumer thread has ended"))
-        self._consumer.close()
+        self._session.consumer.close()
         self._ownership.revoke(self._ownership.sources)
 
     def _begin_anew(self) -> None:
-        """Join the group as another member; what the old consumer had is given up."""
+        """Join the group as another member; what the old one had is given up."""
         repeated.warning("the group is joined by a new consumer: the old one knows of no broker any more")
-        self._rebalancer.retire()
-        retire(self._consumer)
-        self._begin()
+        old = self._session
+        old.give_up()
+        self._session = self._begin()
         if self._feed.credentials is not None:
-            self._feed.credentials.give(self._consumer)
-        if self._topics:
-            self.subscribe(self._topics)
+            self._feed.credentials.give(self._session.consumer)
+        if old.topics:
+            self._session.subscribe(old.topics)
 
     def _room(self) -> int:
         """Return how many records may be polled, once it is time to."""
@@ -169,7 +139,7 @@ class Pump:
         before, changes = self._ownership.epochs(), self._ownership.changes
         state, clock = self._feed.state, self._feed.clock
         messages, arrived_s = poll(
-            self._consumer, count, timeout_s=timeout_s, held_since_s=state.last_turn_s, clock=clock
+            self._session.consumer, count, timeout_s=timeout_s, held_since_s=state.last_turn_s, clock=clock
         )
         state.last_poll_s = clock.monotonic_s()
         if not messages:
@@ -202,11 +172,11 @@ class Pump:
         if start is None:
             records, _ = split_errors(messages)
             start = next(int(one.offset() or 0) for one in records if source_of(one) == source)
-        self._rebalancer.read_from(source, start)
+        self._session.rebalancer.read_from(source, start)
 
     def _handle(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - as above
-            self._rebalancer.restart(source_of(message))
+            self._session.rebalancer.restart(source_of(message))
         elif error.code() == KafkaError.INCONSISTENT_GROUP_PROTOCOL:
             raise Stop(OTHER_PROTOCOL.format(group=self._feed.properties["group.id"]))
         elif error.fatal() or error.code() in ENDING:
@@ -222,25 +192,25 @@ class Pump:
         if self._feed.credit.wait_for_room(POLL_TIMEOUT_S):
             return
         if now_s - self._blocked_since_s >= PAUSE_AFTER_S:
-            self._pauses.pause_all()
+            self._session.pauses.pause_all()
 
     def _turn_paused(self) -> None:
         """Serve callbacks; partitions assigned meanwhile are paused too. A record that slips through is not dropped."""
-        self._pauses.pause_all()
+        self._session.pauses.pause_all()
         self._poll(1, timeout_s=POLL_TIMEOUT_S)
         if self._feed.credit.is_low():
-            self._pauses.resume_all()
+            self._session.pauses.resume_all()
 
     def _let_in(self, sources: Sequence[Partition]) -> None:
         """Read partitions whose gate opened."""
         if sources:
             log.info("%d partitions are in step with the control topic and are read now", len(sources))
-            self._pauses.let_in(sources)
+            self._session.pauses.let_in(sources)
 
     def _commit(self) -> None:
-        offsets = self._rebalancer.committable(self._feed.commits.take())
+        offsets = self._session.rebalancer.committable(self._feed.commits.take())
         if offsets:
-            self._consumer.commit(offsets=offsets, asynchronous=True)
+            self._session.consumer.commit(offsets=offsets, asynchronous=True)
 
     def _wait_for_starts(self) -> None:
         """Do what cannot wait while a dead owner's transaction holds new partitions up: the others' are committed."""
@@ -249,14 +219,14 @@ class Pump:
 
     def _answer_membership(self) -> None:
         if self._feed.commits.take_membership():
-            self._feed.inbox.put(Member(self._rebalancer.membership()))
+            self._feed.inbox.put(Member(self._session.rebalancer.membership()))
 
     def _answer(self) -> None:
         """Do what the compute thread asked for, in an order that lets it see what changed before."""
         self._answer_membership()
         if self._feed.commits.take_rewind():
-            if self._rebalancer.rewind():
-                self._pauses.hold_again()
+            if self._session.rebalancer.rewind():
+                self._session.pauses.hold_again()
             else:
                 self._feed.commits.rewind()
 
@@ -265,7 +235,7 @@ class Pump:
         now_s = self._feed.clock.monotonic_s()
         if now_s >= self._restart_at_s:
             self._restart_at_s = now_s + LOOK_S
-            self._rebalancer.restart_again()
+            self._session.rebalancer.restart_again()
 
     def _note_state(self) -> None:
         state = self._feed.state
@@ -274,26 +244,11 @@ class Pump:
         if state.last_turn_s >= self._look_at_s:
             self._look_at_s = state.last_turn_s + LOOK_S
             # Asks librdkafka's own thread, which is too dear for every turn.
-            state.joined = is_joined(self._rebalancer.membership())
+            state.joined = is_joined(self._session.rebalancer.membership())
             if self._feed.credentials is not None:
-                self._feed.credentials.refresh(self._consumer)
-
-    def _on_statistics(self, statistics: str) -> None:
-        self._known.hear(statistics)
-        self._statistics = read_statistics(statistics)
-        self._feed.state.ends = self._statistics.ends
+                self._feed.credentials.refresh(self._session.consumer)
 
     def _notice_absence(self) -> None:
-        known, state = self._statistics, self._feed.state
-        if known is not None and self._topics:
+        known, state = self._session.statistics, self._feed.state
+        if known is not None and self._session.topics:
             self._absence.note(state.last_turn_s, joined=state.joined, connected=known.connected)
-
-    def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
-        """Tell the compute side which positions the broker took."""
-        taken = {Partition(one.topic, one.partition): one.offset for one in offsets if error is None and not one.error}
-        self._feed.state.commits["committed" if len(taken) == len(offsets) else "refused"] += 1
-        if len(taken) < len(offsets):
-            refusal = error or next(one.error for one in offsets if one.error)
-            text, count = "commit of %d of %d partitions refused: %s", len(offsets)
-            repeated.warning(text, count - len(taken), count, refusal)
-        self._feed.inbox.put(CommitAnswered(taken))

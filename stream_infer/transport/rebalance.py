@@ -7,9 +7,10 @@ at a loss commit nothing. All of it runs on the consumer thread.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from itertools import count
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from stream_infer.errors import Stop
 from stream_infer.logs import Repeated
@@ -18,6 +19,7 @@ from stream_infer.records import Partition, Position, Positions
 from stream_infer.transport.calls import Calls
 from stream_infer.transport.feed import PumpState
 from stream_infer.transport.gate import Gatekeeper
+from stream_infer.transport.lasting import may_pass
 from stream_infer.transport.ownership import Ownership, Start
 
 log = logging.getLogger(__name__)
@@ -26,26 +28,20 @@ repeated = Repeated(log)
 COMMITTED_TIMEOUT_S: Final = 10.0
 START_ATTEMPT_S: Final = 2.0
 """Of one question where partitions start, which a dead owner's transaction may hold up; `waiting` is called between."""
+ATTEMPTS: Final = 10
+"""After so many it is looked whether there is any broker to ask."""
 ASK_AGAIN_S: Final = 0.1
 SETTLE_TIMEOUT_S: Final = 45.0
 WAITING: Final = "waiting for committed offsets: %s"
 NO_GENERATION: Final = b"CGMDv2:\xff\xff\xff\xff"
 """How librdkafka writes the membership of one who waits for the group: a generation of -1."""
-# A group that has just been made, or whose broker moved, has no coordinator for a moment; librdkafka calls that final.
-FOR_GOOD: Final = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's local codes are spelt so
-        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - as above
-    }
-)
-"""What the next attempt meets again; everything else about positions passes, a rebalance under way included."""
 
 
 class Rebalancer:
-    """Assigns, settles and gives up partitions; `reset` gives `kafka.auto_offset_reset` of a topic."""
+    """Assigns, settles and gives up partitions; `reset` gives `kafka.auto_offset_reset` of a topic.
+
+    `gave_up` says that partitions could not be started because no broker was found: another consumer must begin.
+    """
 
     def __init__(
         self,
@@ -68,6 +64,7 @@ class Rebalancer:
         self._state = state
         self._stopping = stopping
         self.closing = False
+        self.gave_up = False
         self.waiting: Callable[[], None] = lambda: None
         self.failure: Stop | None = None
         self._unrestarted: set[Partition] = set()
@@ -106,22 +103,14 @@ class Rebalancer:
         """Give up partitions that already belong to somebody else: nothing of them is committed."""
         sources = [_source(partition) for partition in partitions]
         self._give_up(sources)
-        if not self.closing:
-            self._inbox.put(Forget(sources))
+        self._inbox.put(Forget(sources))
         consumer.incremental_unassign(partitions)
         self._state.rebalances["lost"] += 1
         log.warning("lost %s: what was not committed will be scored again", _listing(sources))
 
-    def retire(self) -> None:
-        """Give up everything, for another consumer: what this one still says concerns nobody."""
-        if sources := self._ownership.sources:
-            self.on_lost(self._consumer, [TopicPartition(*source) for source in sources])
-        self.closing = True
-
     def _give_up(self, sources: Sequence[Partition]) -> None:
-        if not self.closing:
-            self._ownership.revoke(sources)
-            self._gatekeeper.forget(sources)
+        self._ownership.revoke(sources)
+        self._gatekeeper.forget(sources)
 
     def restart(self, source: Partition) -> None:
         """Read on, by the reset policy, after the position of a partition was lost to retention.
@@ -135,7 +124,7 @@ class Rebalancer:
         try:
             low, high = self._watermarks(source)
         except KafkaException as error:
-            if not _may_pass(error):
+            if not may_pass(error):
                 raise Stop(f"cannot read {source}: {error.args[0].str()}") from error
             repeated.warning("%s cannot be read on yet: %s", source, error.args[0].str())
             self._unrestarted.add(source)
@@ -188,7 +177,7 @@ class Rebalancer:
             committed = self._consumer.committed(partitions, timeout=COMMITTED_TIMEOUT_S) if sources else []
             starts = [self._known_start(one) or self._start(one) for one in committed]
         except KafkaException as error:
-            if not _may_pass(error):
+            if not may_pass(error):
                 raise Stop(f"cannot read committed offsets: {error.args[0].str()}") from error
             repeated.warning(WAITING, error)
             return False
@@ -239,19 +228,32 @@ class Rebalancer:
         return answer.result()
 
     def _starts(self, partitions: list[TopicPartition]) -> list[Start]:
-        """Return where each partition starts; asks again without limit while the brokers are away."""
-        while not (self.closing or self._stopping()):
+        """Return where each partition starts; asks again without limit, unless no broker is found: see `gave_up`."""
+        for attempt in count(1):
+            if self.closing or self._stopping():
+                break
             self.waiting()
             try:
                 committed = self._consumer.committed(partitions, timeout=START_ATTEMPT_S)
                 return [self._start(one) for one in committed]
             except KafkaException as error:
-                if not _may_pass(error):
+                if not may_pass(error):
                     message = f"cannot read committed offsets: {error.args[0].str()}"
                     raise Stop(message) from error
                 repeated.warning(WAITING, error)
                 self._calls.serve_until(Future(), timeout_s=ASK_AGAIN_S)
+                self.gave_up = attempt % ATTEMPTS == 0 and not self._finds_broker(partitions[0].topic)
+                if self.gave_up:
+                    break
         return []
+
+    def _finds_broker(self, topic: str) -> bool:
+        """Ask any broker about a topic: no statistics are heard in here, which would tell that none is known."""
+        try:
+            self._consumer.list_topics(topic, timeout=START_ATTEMPT_S)
+        except KafkaException:
+            return False
+        return True
 
     def _known_start(self, committed: TopicPartition) -> Start | None:
         """Return where an owned partition started that has no committed position yet: `latest` is later by now."""
@@ -286,15 +288,11 @@ def is_joined(membership: object | None) -> bool:
     return membership is not None and not (isinstance(membership, bytes) and membership.startswith(NO_GENERATION))
 
 
-def _may_pass(error: KafkaException) -> bool:
-    cause = error.args[0]
-    return not cause.fatal() and cause.code() not in FOR_GOOD
-
-
 def _source(partition: TopicPartition) -> Partition:
     return Partition(partition.topic, partition.partition)
 
 
 def _listing(sources: Sequence[Partition]) -> str:
     names = sorted(str(source) for source in sources)
-    return f"{len(names)} partitions: {', '.join(names[:8] + ['...'] * (len(names) > 8))}"  # noqa: PLR2004
+    shown = ", ".join(names[:8])
+    return f"{len(names)} partitions: {shown}" + (", ..." if len(names) > 8 else "")  # noqa: PLR2004

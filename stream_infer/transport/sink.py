@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.transport.feed import Credentials
-from stream_infer.transport.known import INTERVAL, KnownBrokers
+from stream_infer.transport.known import STATISTICS, KnownBrokers
 
 WAIT_S: Final = 0.1
 ANY_PARTITION: Final = -1
@@ -31,14 +31,14 @@ class Sink:
         self._failure: KafkaError | None = None
         self._failed_topic: str | None = None
         self._properties = properties
+        self._known = KnownBrokers()
         self._producer = self._create()
 
     def _create(self) -> Producer:
-        return Producer({**INTERVAL, **self._properties, **self._hearing(), "on_delivery": self._on_failure})
+        return Producer({**STATISTICS, **self._properties, **self._hearing(), "on_delivery": self._on_failure})
 
     def _hearing(self) -> Mapping[str, object]:
         """Return properties by which a new producer tells its sink what happens."""
-        self._known = KnownBrokers()
         return {"stats_cb": self._known.hear}
 
     def look(self) -> None:
@@ -50,11 +50,12 @@ class Sink:
         """Give a producer up that knows of no broker any more, with what it has queued, and say that in `Undone`."""
         if self._known.are_lost:
             self._replace()
-            raise Undone("the producer knew of no broker any more, a new one takes over")
+            raise Undone("the producer knows of no broker any more, a new one takes over")
 
     def _replace(self) -> None:
         """Put another producer in this one's place."""
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        self._known = KnownBrokers()
         self._producer = self._create()
         if self._credentials is not None:
             self._credentials.give(self._producer)

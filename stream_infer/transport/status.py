@@ -9,7 +9,7 @@ from stream_infer.logs import Repeated
 from stream_infer.rollout.status import WorkerStatus, parse_status, status_key, to_json
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import SaslFiles, create_client, producer_config
-from stream_infer.transport.known import INTERVAL, KnownBrokers
+from stream_infer.transport.known import STATISTICS, KnownBrokers
 from stream_infer.transport.tail import Tail
 
 repeated = Repeated(logging.getLogger(__name__))
@@ -22,16 +22,15 @@ class StatusWriter:
     """Writes a worker's states in their order, without waiting for the broker. Used by one thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._topic = settings.topics.status
+        self._config = {**STATISTICS, **producer_config(settings)}
         self._credentials = SaslFiles(settings)
+        self._known = KnownBrokers()
         self._producer = self._create()
         self._last: WorkerStatus | None = None
 
     def _create(self) -> Producer:
-        self._known = KnownBrokers()
-        properties = {**INTERVAL, **producer_config(self._settings), "stats_cb": self._known.hear}
-        return create_client(Producer, properties)
+        return create_client(Producer, {**self._config, "stats_cb": self._known.hear})
 
     def look(self) -> None:
         """Let the producer say what happened to it; to be called every few seconds.
@@ -42,6 +41,7 @@ class StatusWriter:
         if self._known.are_lost:
             repeated.warning("states are reported by a new producer: the old one knows of no broker any more")
             self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+            self._known = KnownBrokers()
             self._producer = self._create()
             self._credentials.give(self._producer)
             if self._last is not None:

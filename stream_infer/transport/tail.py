@@ -9,8 +9,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from stream_infer.errors import Retry, Stop
 from stream_infer.logs import Repeated
 from stream_infer.settings import Settings
+from stream_infer.transport.bounded import unattended
 from stream_infer.transport.clients import SaslFiles, create_client, reader_config
-from stream_infer.transport.known import INTERVAL, KnownBrokers, retire
+from stream_infer.transport.known import STATISTICS, KnownBrokers
+from stream_infer.transport.lasting import LASTING
 
 repeated = Repeated(logging.getLogger(__name__))
 
@@ -19,15 +21,6 @@ REQUEST_TIMEOUT_S: Final = 5.0
 FIRST_LOOK_S: Final = 30.0
 END: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's local codes are spelt so
 LOST: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - as above
-FORBIDDEN: Final = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError._AUTHENTICATION,  # noqa: SLF001 - as above
-    }
-)
-"""What waiting does not mend."""
 
 
 class Tail:
@@ -39,7 +32,7 @@ class Tail:
 
     def __init__(self, settings: Settings, topic: str, *, partitions: tuple[int, ...] | None = None) -> None:
         self._topic = topic
-        self._settings = settings
+        self._config = {**STATISTICS, **reader_config(settings), "enable.partition.eof": True}
         self._known = KnownBrokers()
         self._consumer = self._create()
         self._credentials = SaslFiles(settings)
@@ -73,8 +66,7 @@ class Tail:
         self._consumer.close()
 
     def _create(self) -> Consumer:
-        owned = {"enable.partition.eof": True, "stats_cb": self._known.hear}
-        return create_client(Consumer, {**INTERVAL, **reader_config(self._settings), **owned})
+        return create_client(Consumer, {**self._config, "stats_cb": self._known.hear})
 
     def _assign(self) -> None:
         places = [(partition, position or OFFSET_BEGINNING) for partition, position in self.positions.items()]
@@ -83,7 +75,7 @@ class Tail:
     def _begin_anew(self) -> None:
         """Go on with another client where this one was."""
         repeated.warning("topic %s is read by a new client: the old one knows of no broker any more", self._topic)
-        retire(self._consumer)
+        unattended(self._consumer.close)
         self._known = KnownBrokers()
         self._consumer = self._create()
         self._credentials.give(self._consumer)
@@ -103,7 +95,7 @@ class Tail:
                 f"Topic {self._topic} lost records before they were read, or was made anew: start again, so that it is "
                 f"read from its beginning ({error.str()})."
             )
-        if error.fatal() or error.code() in FORBIDDEN:
+        if error.fatal() or error.code() in LASTING:
             raise Stop(f"Topic {self._topic} cannot be read: {error.str()}.")
         each = (self._topic, error.code())
         repeated.warning("topic %s cannot be read for now: %s", self._topic, error.str(), each=each)
@@ -114,7 +106,7 @@ class Tail:
             _, high = self._consumer.get_watermark_offsets(where, timeout=REQUEST_TIMEOUT_S)
         except KafkaException as error:
             cause = error.args[0]
-            if cause.code() in FORBIDDEN:
+            if cause.code() in LASTING:
                 raise Stop(f"Topic {self._topic} cannot be read: {cause.str()}.") from error
             raise Retry(f"the end of topic {self._topic} is not known: {cause.str()}") from error
         return int(high)

@@ -1,4 +1,4 @@
-"""Clients that forget their brokers: the worker goes on without being started again."""
+"""Readers that forget their brokers: the worker goes on without being started again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +49,7 @@ def assert_nothing_is_lost(job: Job, crew: Crew) -> None:
 
 
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
-def test_a_worker_whose_clients_forgot_all_brokers_goes_on_by_itself(
+def test_a_worker_whose_readers_forgot_all_brokers_goes_on_by_itself(
     network: Network, maker: JobMaker, guarantee: str
 ) -> None:
     job = maker(
@@ -66,9 +66,8 @@ def test_a_worker_whose_clients_forgot_all_brokers_goes_on_by_itself(
             within_s=FORGOTTEN_WITHIN_S,
             what="both readers were replaced",
         )
-        network.hide_brokers(WORKER, hide=False)
-        crew.until_done()
         job.send(make_events(1_000, width=WIDTH, first=EVENTS))
+        network.hide_brokers(WORKER, hide=False)
         crew.until_done()
         assert crew.drain(worker) == 0
         assert_nothing_is_lost(job, crew)

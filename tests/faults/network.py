@@ -52,13 +52,12 @@ class Request:
 class Rule:
     """What becomes of the connections of one worker; `late` waits for its next commit.
 
-    While `brokers_hidden`, answers that describe the cluster name no brokers; `hidden` counts them.
+    While `brokers_hidden`, answers that describe the cluster name no brokers, and end their connection.
     """
 
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
     delay_s: float = 0.0
     brokers_hidden: bool = False
-    hidden: int = 0
     late: "Late | None" = None
     open_writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -85,7 +84,6 @@ class Answers:
         if request is None:
             return frame
         if rule.brokers_hidden and request.kind == METADATA:
-            rule.hidden += 1
             return _without_brokers(frame, version=request.version)
         before, behind = (HOST.encode() + struct.pack(">i", port) for port in self.way)
         return frame.replace(behind, before)
@@ -147,10 +145,6 @@ class Network:
     def hide_brokers(self, client: str, *, hide: bool = True) -> None:
         """Let the cluster describe itself to a worker as one without brokers, as one does that starts or ends."""
         self._tell(lambda: setattr(self._rules[client], "brokers_hidden", hide))
-
-    def times_hidden(self, client: str) -> int:
-        """Return how many times a worker was told that there are no brokers."""
-        return self._rules[client].hidden
 
     def reset(self, client: str) -> None:
         """Break all connections of a worker off."""
@@ -255,12 +249,12 @@ async def _answer(rule: Rule, answers: Answers, reader: asyncio.StreamReader, wr
     with suppress(OSError, asyncio.IncompleteReadError):
         while True:
             (length,) = struct.unpack(">i", await reader.readexactly(4))
-            number = rule.hidden
-            frame = answers.changed(rule, await reader.readexactly(length))
+            found = await reader.readexactly(length)
+            frame = answers.changed(rule, found)
             await rule.passed()
             _write(writer, frame)
             await writer.drain()
-            if rule.hidden > number:
+            if len(frame) < len(found):
                 break
     writer.close()
 

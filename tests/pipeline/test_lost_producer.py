@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_infer.errors import Undone
 from stream_infer.pipeline import inbox as told
 from stream_infer.records import Assigned, Partition
 from tests.pipeline.scored import TOPIC, Ground, write_lookup
@@ -52,3 +53,25 @@ def test_a_revoke_during_which_the_producer_is_lost_commits_nothing(ground: Grou
     answer = ground.inbox.settle([FIRST])
     ground.turn()
     assert answer.result() == {}
+
+
+def test_a_drain_during_which_the_producer_is_lost_is_not_a_clean_one(ground: Ground) -> None:
+    ground.producer.losses = 1
+    answer = ground.inbox.drain()
+    ground.turn()
+    assert isinstance(answer.exception(0), Undone)
+    assert commits(ground) == []
+    assert ground.scorer.ended
+
+
+def test_what_is_told_while_the_producer_turns_out_to_be_lost_is_heard(ground: Ground) -> None:
+    ground.turn(1, after_s=1.0)
+    ground.inbox.put(told.CommitAnswered({FIRST: 2}))
+    ground.poll([ground.value(4.0)], offset=2)
+    ground.producer.losses = 1
+    ground.turn(1, after_s=1.0)
+    answer = ground.inbox.settle([FIRST])
+    ground.poll([ground.value(5.0)], offset=3)
+    ground.turn(2)
+    assert answer.result(0) == {}
+    assert ground.intake.given[0] == 4

@@ -251,7 +251,7 @@ def ask(members: Members) -> frozenset[str] | None:
             return members.live()
 
 
-def test_a_writer_that_knows_of_no_broker_says_its_last_word_with_another_producer() -> None:
+def test_a_writer_that_knows_of_no_broker_hands_its_last_word_to_another_producer() -> None:
     often = load_settings(None, ["kafka.properties.statistics.interval.ms=50"], {})
     nowhere = often.kafka.model_copy(update={"bootstrap_servers": ""})
     writer = StatusWriter(often.model_copy(update={"kafka": nowhere}))

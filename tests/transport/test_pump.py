@@ -30,13 +30,13 @@ class TurnedPump(Pump):
 
     @property
     def consumer(self) -> Consumer:
-        return self._consumer
+        return self._session.consumer
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        self._rebalancer.on_assign(self._consumer, partitions)
+        self._session.rebalancer.on_assign(self._session.consumer, partitions)
 
     def lose(self, partitions: list[TopicPartition]) -> None:
-        self._rebalancer.on_lost(self._consumer, partitions)
+        self._session.rebalancer.on_lost(self._session.consumer, partitions)
 
 
 class TickingClock(HandClock):
