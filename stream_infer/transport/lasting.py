@@ -4,20 +4,21 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-# A group that has just been made, or whose broker moved, has no coordinator for a moment; librdkafka calls that final.
-LASTING: Final = frozenset(
+FORBIDDEN: Final = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's local codes are spelt so
-        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - as above
     }
 )
-"""Everything else passes, a rebalance under way included."""
+"""What this user may not do."""
+# A group that has just been made, or whose broker moved, has no coordinator for a moment; librdkafka calls that final.
+LASTING: Final = FORBIDDEN | {KafkaError._UNSUPPORTED_FEATURE}  # noqa: SLF001 - as above
+"""Of questions about positions; everything else passes, a rebalance under way included."""
 
 
 def may_pass(error: KafkaException) -> bool:
-    """Whether the next attempt may meet something else."""
+    """Whether the next question about positions may meet something else."""
     cause = error.args[0]
     return not cause.fatal() and cause.code() not in LASTING

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from stream_infer.errors import Retry, Stop
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import admin_config, create_client
-from stream_infer.transport.lasting import LASTING
+from stream_infer.transport.lasting import FORBIDDEN
 from stream_infer.transport.topics import MOCK_CLUSTER
 
 REQUEST_TIMEOUT_S: Final = 10.0
@@ -37,7 +37,7 @@ class Members:
             if cause.code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return frozenset()
             sentence = f"the brokers do not tell who is in group {self._group}: {cause.name()} ({cause.str()})"
-            if cause.code() in LASTING:
+            if cause.code() in FORBIDDEN:
                 raise Stop(f"{sentence} (expected DESCRIBE on the group to be allowed).") from error
             raise Retry(sentence) from error
 

@@ -12,7 +12,7 @@ from stream_infer.settings import Settings
 from stream_infer.transport.bounded import unattended
 from stream_infer.transport.clients import SaslFiles, create_client, reader_config
 from stream_infer.transport.known import STATISTICS, KnownBrokers
-from stream_infer.transport.lasting import LASTING
+from stream_infer.transport.lasting import FORBIDDEN
 
 repeated = Repeated(logging.getLogger(__name__))
 
@@ -95,7 +95,7 @@ class Tail:
                 f"Topic {self._topic} lost records before they were read, or was made anew: start again, so that it is "
                 f"read from its beginning ({error.str()})."
             )
-        if error.fatal() or error.code() in LASTING:
+        if error.fatal() or error.code() in FORBIDDEN:
             raise Stop(f"Topic {self._topic} cannot be read: {error.str()}.")
         each = (self._topic, error.code())
         repeated.warning("topic %s cannot be read for now: %s", self._topic, error.str(), each=each)
@@ -106,7 +106,7 @@ class Tail:
             _, high = self._consumer.get_watermark_offsets(where, timeout=REQUEST_TIMEOUT_S)
         except KafkaException as error:
             cause = error.args[0]
-            if cause.code() in LASTING:
+            if cause.code() in FORBIDDEN:
                 raise Stop(f"Topic {self._topic} cannot be read: {cause.str()}.") from error
             raise Retry(f"the end of topic {self._topic} is not known: {cause.str()}") from error
         return int(high)
