@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from stream_infer.errors import Retry, Stop
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import admin_config, create_client
-from stream_infer.transport.lasting import FORBIDDEN
+from stream_infer.transport.lasting_errors import FORBIDDEN
 from stream_infer.transport.topics import MOCK_CLUSTER
 
 REQUEST_TIMEOUT_S: Final = 10.0

@@ -14,7 +14,7 @@ from mode import Service
 from mode.utils.locks import Event
 
 from stream_infer.logs import Repeated
-from stream_infer.transport.known import STATISTICS, KnownBrokers
+from stream_infer.transport.known_brokers import STATISTICS, KnownBrokers
 from stream_infer.transport.link import link_of
 
 repeated = Repeated(logging.getLogger(__name__))

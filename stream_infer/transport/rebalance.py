@@ -19,7 +19,7 @@ from stream_infer.records import Partition, Position, Positions
 from stream_infer.transport.calls import Calls
 from stream_infer.transport.feed import PumpState
 from stream_infer.transport.gate import Gatekeeper
-from stream_infer.transport.lasting import may_pass
+from stream_infer.transport.lasting_errors import may_pass
 from stream_infer.transport.ownership import Ownership, Start
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from stream_infer.transport.bounded import unattended
 from stream_infer.transport.calls import Calls
 from stream_infer.transport.feed import Feed
 from stream_infer.transport.gate import Gatekeeper
-from stream_infer.transport.known import STATISTICS, KnownBrokers
+from stream_infer.transport.known_brokers import STATISTICS, KnownBrokers
 from stream_infer.transport.ownership import Ownership
 from stream_infer.transport.pauses import Pauses
 from stream_infer.transport.rebalance import Rebalancer

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.transport.feed import Credentials
-from stream_infer.transport.known import STATISTICS, KnownBrokers
+from stream_infer.transport.known_brokers import STATISTICS, KnownBrokers
 
 WAIT_S: Final = 0.1
 ANY_PARTITION: Final = -1

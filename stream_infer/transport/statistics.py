@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stream_infer.records import End, Partition
-from stream_infer.transport.known import PLACES
+from stream_infer.transport.known_brokers import PLACES
 
 UP: Final = "UP"
 

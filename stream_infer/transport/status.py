@@ -9,7 +9,7 @@ from stream_infer.logs import Repeated
 from stream_infer.rollout.status import WorkerStatus, parse_status, status_key, to_json
 from stream_infer.settings import Settings
 from stream_infer.transport.clients import SaslFiles, create_client, producer_config
-from stream_infer.transport.known import STATISTICS, KnownBrokers
+from stream_infer.transport.known_brokers import STATISTICS, KnownBrokers
 from stream_infer.transport.tail import Tail
 
 repeated = Repeated(logging.getLogger(__name__))

@@ -11,8 +11,8 @@ from stream_infer.logs import Repeated
 from stream_infer.settings import Settings
 from stream_infer.transport.bounded import unattended
 from stream_infer.transport.clients import SaslFiles, create_client, reader_config
-from stream_infer.transport.known import STATISTICS, KnownBrokers
-from stream_infer.transport.lasting import FORBIDDEN
+from stream_infer.transport.known_brokers import STATISTICS, KnownBrokers
+from stream_infer.transport.lasting_errors import FORBIDDEN
 
 repeated = Repeated(logging.getLogger(__name__))
 

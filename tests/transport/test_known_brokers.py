@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_infer.testing.mock_cluster import MockCluster
-from stream_infer.transport.known import LOST_AFTER, KnownBrokers
+from stream_infer.transport.known_brokers import LOST_AFTER, KnownBrokers
 
 WITHIN_S = 30.0
 NAMED = '{ "brokers":{ "a:1/1": { "name":"a:1/1", "source":"learned", "state":"DOWN" } } }'
