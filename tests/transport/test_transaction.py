@@ -311,6 +311,9 @@ def test_a_producer_that_knows_of_no_broker_is_replaced(
 ) -> None:
     properties = {**PROPERTIES, "statistics.interval.ms": 50}
     sink = TransactionalSink(properties, clock=clock)
+    first = sink._producer
     properties["bootstrap.servers"] = cluster.bootstrap_servers
     recover(sink, clock)
+    assert sink._producer is not first
     commit(sink, membership)
+    assert not sink.is_open
