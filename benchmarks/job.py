@@ -87,7 +87,7 @@ class LoopJob:
         features = columns.column("features").flatten().to_numpy(zero_copy_only=False).reshape(columns.num_rows, -1)
         with torch.inference_mode():
             scores = torch.softmax(self._model(torch.from_numpy(features)), -1).numpy()
-        return self._encoder.encode(_predictions(columns, scores, topic, partitions, offsets))
+        return list(self._encoder.encode(_predictions(columns, scores, topic, partitions, offsets)))
 
 
 def _predictions(columns: pa.RecordBatch, scores: Any, topic: str, partitions: Any, offsets: Any) -> pa.RecordBatch:

@@ -4,6 +4,7 @@ The folder reads as the path of the data; imports point from the end of this lis
 
     errors        what can go wrong, whose fault it is and what happens next
     records       what travels between the steps: raw records, their positions, batches
+    packed        byte strings in one buffer
     clock         the one place that asks for the time
     settings/     the options: where they are read, what they may be
     metrics/      every metric, declared once

@@ -23,6 +23,7 @@ from stream_infer.avro.spell import Plain
 from stream_infer.avro.to_python import rows_of
 from stream_infer.avro.tree import ArrayOf, AvroType, MapOf, Record, optional
 from stream_infer.errors import WrongUse
+from stream_infer.packed import Packed
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Encoder:
         """Return whether batches of more than a few rows are encoded at once."""
         return self._fast is not None
 
-    def encode(self, columns: pa.RecordBatch) -> list[bytes]:
+    def encode(self, columns: pa.RecordBatch) -> Sequence[bytes]:
         """Return one framed record per row; `columns` are in the schema's field order and Arrow types.
 
         Raises `ValueError` when a value does not fit its field; nothing is encoded then.
@@ -119,12 +120,12 @@ class FastEncoder:
         self._names = list(fields)
         self._wire = json.dumps(wire.record(fields))
 
-    def encode(self, columns: pa.RecordBatch) -> list[bytes]:
+    def encode(self, columns: pa.RecordBatch) -> Sequence[bytes]:
         """Return one framed record per row; raises `ValueError` when a value does not fit its field."""
         frame = [pa.repeat(each.value, columns.num_rows) for each in self._frame]
         body = [step(columns.column(at)) for at, step in enumerate(self._steps)]
         wire = pa.RecordBatch.from_arrays([*frame, *body], names=self._names)
-        return list(self._write(wire).to_pylist()) if columns.num_rows else []
+        return Packed(self._write(wire)) if columns.num_rows else []
 
     def _write(self, wire: pa.RecordBatch) -> pa.Array:
         try:

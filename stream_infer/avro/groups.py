@@ -67,7 +67,8 @@ class Framing:
         present = _all_present(values, self.limit_bytes)
         if first is None or present is None or (size == 0 and self.input_format != "raw") or len(first) < size:
             return None
-        if size and [each[:size] for each in present].count(first[:size]) != len(present):
+        # What sorts between two values that begin alike begins so too: the quickest look at them all.
+        if size and not (min(present).startswith(first[:size]) and max(present).startswith(first[:size])):
             return None
         frame = read_frame(first, self.input_format)
         return Grouped([Group(frame, np.arange(len(present)), present)], [])

@@ -1,6 +1,6 @@
 """Encode: scores and their inputs to prediction records."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -26,7 +26,7 @@ FEW: Final = 8
 class Encoded:
     """Prediction bytes, one for each of `inferred.rows` that could be encoded, at `rows` of the batch."""
 
-    values: list[bytes]
+    values: Sequence[bytes]
     rows: list[int]
     rejects: tuple[Reject, ...]
 
@@ -80,7 +80,7 @@ class PredictionEncoder:
         rows = inferred.rows.tolist()
         return self._encode_or_halve(arrays, rows)
 
-    def _encode(self, arrays: list[pa.Array]) -> list[bytes]:
+    def _encode(self, arrays: list[pa.Array]) -> Sequence[bytes]:
         """Return the rows as bytes; raises `ValueError` when a value does not fit."""
         typed = [_typed(array, field) for array, field in zip(arrays, self._fields, strict=True)]
         return self._encoder.encode(pa.RecordBatch.from_arrays(typed, schema=self._schema))
@@ -108,7 +108,8 @@ class PredictionEncoder:
 
     def _encode_singly(self, arrays: list[pa.Array], rows: list[int]) -> Encoded:
         """Find the rows that the schema cannot hold; their batch-mates are encoded."""
-        values, kept, rejects = [], [], []
+        values: list[bytes] = []
+        kept, rejects = [], []
         for index, row in enumerate(rows):
             try:
                 values += self._encode([array.slice(index, 1) for array in arrays])

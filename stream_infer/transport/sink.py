@@ -1,22 +1,17 @@
 """Where predictions and dead letters go: one librdkafka producer, used by the compute thread alone."""
 
-from collections import deque
-from collections.abc import Iterable, Mapping
-from itertools import islice, repeat
-from operator import length_hint
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
-import numpy as np
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.transport.feed import Credentials
 from stream_infer.transport.known_brokers import STATISTICS, KnownBrokers
+from stream_infer.transport.rows import RowProducer, make_row_producer, produce_one
 
 WAIT_S: Final = 0.1
-ANY_PARTITION: Final = -1
-NOW: Final = 0
 
 
 class Sink:
@@ -26,16 +21,22 @@ class Sink:
     is therefore known after a flush that left nothing. `properties` must hold `delivery.report.only.error`.
     """
 
-    def __init__(self, properties: Mapping[str, object], *, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        properties: Mapping[str, object],
+        *,
+        credentials: Credentials | None = None,
+        make: Callable[[Mapping[str, object]], RowProducer] = make_row_producer,
+    ) -> None:
         self._credentials = credentials
-        self._failure: KafkaError | None = None
-        self._failed_topic: str | None = None
         self._properties = properties
-        self._known = KnownBrokers()
-        self._producer = self._create()
+        self._make = make
+        self._create()
 
-    def _create(self) -> Producer:
-        return Producer({**STATISTICS, **self._properties, **self._hearing(), "on_delivery": self._on_failure})
+    def _create(self) -> None:
+        self._known = KnownBrokers()
+        self._rows = self._make({**STATISTICS, **self._properties, **self._hearing()})
+        self._producer = self._rows.client
 
     def _hearing(self) -> Mapping[str, object]:
         """Return properties by which a new producer tells its sink what happens."""
@@ -55,24 +56,18 @@ class Sink:
     def _replace(self) -> None:
         """Put another producer in this one's place."""
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-        self._known = KnownBrokers()
-        self._producer = self._create()
+        self._create()
         if self._credentials is not None:
             self._credentials.give(self._producer)
 
     def send(self, outgoing: Outgoing) -> list[Unsent]:
         """Hand rows to librdkafka; see `OutputProducer.send`."""
         self._raise_failure()
-        values = iter(outgoing.values)
-        # From row to row in C, and by position, which costs half of what names cost.
-        calls = map(self._producer.produce, repeat(outgoing.topic), values, outgoing.keys, *_placed(outgoing))
         unsent: list[Unsent] = []
-        while length_hint(values):
-            try:
-                deque(calls, maxlen=0)
-            except (BufferError, KafkaException) as error:
-                # The calls go on behind the row that failed.
-                unsent += self._send_slowly(outgoing, len(outgoing) - length_hint(values) - 1, error)
+        row = self._rows.produce(outgoing, 0)
+        while row < len(outgoing):
+            unsent += self._send_slowly(outgoing, row)
+            row = self._rows.produce(outgoing, row + 1)
         self._producer.poll(0)
         return unsent
 
@@ -85,9 +80,9 @@ class Sink:
             self._refuse_lost()
         self._raise_failure()
 
-    def _send_slowly(self, outgoing: Outgoing, row: int, error: BufferError | KafkaException) -> list[Unsent]:
+    def _send_slowly(self, outgoing: Outgoing, row: int) -> list[Unsent]:
         """Send one row, waiting out a full buffer, which is back-pressure; sort what else `produce` refuses."""
-        refusal: BufferError | KafkaException | None = error
+        refusal = self._try_one(outgoing, row)
         while isinstance(refusal, BufferError):
             self._producer.poll(WAIT_S)
             self._raise_failure()
@@ -107,25 +102,13 @@ class Sink:
 
     def _try_one(self, outgoing: Outgoing, row: int) -> BufferError | KafkaException | None:
         try:
-            placed = (next(islice(column, row, None)) for column in _placed(outgoing))
-            self._producer.produce(outgoing.topic, outgoing.values[row], outgoing.keys[row], *placed)
+            produce_one(self._producer, outgoing, row)
         except (BufferError, KafkaException) as refusal:
             return refusal
         return None
 
-    def _on_failure(self, error: KafkaError, message: Message) -> None:
-        if self._failure is None:
-            self._failure, self._failed_topic = error, message.topic()
-
     def _raise_failure(self) -> None:
-        if self._failure is not None:
-            message = f"cannot write to {self._failed_topic}: {self._failure.str()}; nothing behind it was committed"
-            raise Stop(message)
-
-
-def _placed(outgoing: Outgoing) -> tuple[Iterable[Any], ...]:
-    """Return what `produce` takes behind topic, value and key: partition, two callbacks, timestamp, headers."""
-    partitions = outgoing.partitions or repeat(ANY_PARTITION)
-    stamps = np.maximum(outgoing.timestamps_ms, NOW).tolist()
-    columns = partitions, repeat(None), repeat(None), stamps
-    return columns if outgoing.headers is None else (*columns, [list(each or ()) for each in outgoing.headers])
+        failure = self._rows.failure()
+        if failure is not None:
+            error, topic = failure
+            raise Stop(f"cannot write to {topic}: {error.str()}; nothing behind it was committed")

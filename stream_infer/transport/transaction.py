@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from stream_infer.clock import Clock
 from stream_infer.errors import Stop, StreamInferError, Undone
@@ -246,5 +246,5 @@ class TransactionalSink(Sink):
         self._pause_s = min(2 * self._pause_s, RENEW_LAST_S)
         self._renew_at_s = self._clock.monotonic_s() + self._pause_s
 
-    def _on_failure(self, error: KafkaError, message: Message) -> None:
-        """Do nothing: the transaction that the record belongs to is not committed."""
+    def _raise_failure(self) -> None:
+        """Do nothing: the transaction that a failed record belongs to is not committed."""

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, KafkaError
 
 from stream_infer.errors import Stop, Undone
+from stream_infer.packed import Packed
 from stream_infer.pipeline.ports import Outgoing
 from stream_infer.records import Partition, Position
 from stream_infer.testing.clock import HandClock
@@ -15,7 +17,7 @@ from stream_infer.transport.transaction import FENCES, TransactionalSink
 
 WITHIN_S = 10.0
 POSITIONS = {Partition("in", 0): Position(1, 7)}
-ONE = Outgoing("out", keys=[None], values=[b"x"], timestamps_ms=np.array([-1]))
+ONE = Outgoing("out", keys=[None], values=Packed(pa.array([b"x"])), timestamps_ms=np.array([-1]))
 E = KafkaError
 STALE_MEMBER_EPOCH = 113
 
