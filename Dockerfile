@@ -11,8 +11,13 @@ ARG PIP_FIND_LINKS=""
 ARG PIP_CONSTRAINT=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /source
+# For the extension in stream_infer/transport/_rows.c; the base brings Python's headers.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/stream-infer
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY schemas ./schemas
 COPY stream_infer ./stream_infer
 RUN /opt/stream-infer/bin/pip wheel --quiet --no-deps --wheel-dir /wheels .

@@ -96,7 +96,7 @@ bench-gpu: $(BENCHES) ## models on a CUDA device; without one it says so
 clean: ## remove what the other targets made
 	rm -rf .venv .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml hatch_build.py stream_infer/transport/_rows.c
 	@test -n "$(PYTHON)" || { echo "There is no Python 3.11 or later on the path; set PYTHON to one." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev,demo]'

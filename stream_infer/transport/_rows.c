@@ -1,9 +1,10 @@
-/* Hands the rows of a batch to librdkafka in one call, without Python's lock.
+/* Rows to and from librdkafka without Python's lock.
  *
  * This shared object is two things: a module of Python, and a plugin that librdkafka loads for a client whose property
- * `plugin.library.paths` names it. The plugin learns which client was made and hears of deliveries that failed; the
- * module gives that client rows. The two meet in a handle. Of librdkafka only what rdkafka.h promises is used, looked
- * up in the copy that confluent-kafka brings: nothing is linked, and no header is needed. */
+ * `plugin.library.paths` names it. The plugin learns which client was made, hears of deliveries that failed, and notes
+ * where each message that is read lies; the module hands rows to that client, and out what was noted. The two meet in
+ * a handle. Of librdkafka only what rdkafka.h promises is used, looked up in the copy that confluent-kafka brings:
+ * nothing is linked, and no header is needed. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -19,16 +20,23 @@
 typedef struct rd_kafka_s rd_kafka_t;
 typedef struct rd_kafka_conf_s rd_kafka_conf_t;
 typedef struct rd_kafka_topic_s rd_kafka_topic_t;
-/* The first fields of rd_kafka_message_t. */
+/* rd_kafka_message_t */
 typedef struct {
     int error;
     rd_kafka_topic_t *topic;
+    int32_t partition;
+    void *value;
+    size_t value_size;
+    void *key;
+    size_t key_size;
+    int64_t offset;
+    void *reserved;
 } message_t;
 enum { END = 0, RKT = 2, PARTITION = 3, VALUE = 4, KEY = 5, MSGFLAGS = 7, TIMESTAMP = 8 };
 enum { NO_ERROR = 0, COPY = 2 };
 typedef int on_new_f(rd_kafka_t *, const rd_kafka_conf_t *, void *, char *, size_t);
 typedef int on_destroy_f(rd_kafka_t *, void *);
-typedef int on_acknowledgement_f(rd_kafka_t *, message_t *, void *);
+typedef int on_message_f(rd_kafka_t *, message_t *, void *);
 
 static struct {
     int (*producev)(rd_kafka_t *, ...);
@@ -37,11 +45,21 @@ static struct {
     const char *(*topic_name)(const rd_kafka_topic_t *);
     int (*add_on_new)(rd_kafka_conf_t *, const char *, on_new_f *, void *);
     int (*add_on_destroy)(rd_kafka_t *, const char *, on_destroy_f *, void *);
-    int (*add_on_acknowledgement)(rd_kafka_t *, const char *, on_acknowledgement_f *, void *);
+    int (*add_on_acknowledgement)(rd_kafka_t *, const char *, on_message_f *, void *);
+    int (*add_on_consume)(rd_kafka_t *, const char *, on_message_f *, void *);
+    int64_t (*message_timestamp)(const message_t *, int *);
+    int (*message_headers)(const message_t *, void **);
 } rdkafka;
 
 static const char NAME[] = "stream_infer";
 enum { LONGEST_TOPIC = 249 };
+
+/* One message that was read; reads.py knows this layout. */
+typedef struct {
+    void *topic;
+    int64_t offset, timestamp_ms, size;
+    int32_t partition, has_headers;
+} read_t;
 
 /* Owned by a capsule, and by its client while there is one. */
 typedef struct {
@@ -50,6 +68,9 @@ typedef struct {
     atomic_bool is_failing;
     atomic_int failure;
     char failed_topic[LONGEST_TOPIC + 1];
+    /* Used by the thread that consumes alone. */
+    read_t *reads;
+    size_t count, room;
 } handle_t;
 
 /* Of the client that this thread makes next. */
@@ -57,6 +78,7 @@ static _Thread_local handle_t *expected;
 
 static void release(handle_t *handle) {
     if (atomic_fetch_sub(&handle->owners, 1) == 1) {
+        free(handle->reads);
         free(handle);
     }
 }
@@ -73,6 +95,32 @@ static int on_acknowledgement(rd_kafka_t *client, message_t *message, void *opaq
     return NO_ERROR;
 }
 
+/* Without memory a message is not noted, and whoever compares the numbers sees that. */
+static int on_consume(rd_kafka_t *client, message_t *message, void *opaque) {
+    (void)client;
+    handle_t *handle = opaque;
+    if (handle->count == handle->room) {
+        size_t room = handle->room == 0 ? 1024 : 2 * handle->room;
+        read_t *reads = realloc(handle->reads, room * sizeof(read_t));
+        if (reads == NULL) {
+            return NO_ERROR;
+        }
+        handle->reads = reads;
+        handle->room = room;
+    }
+    int kind;
+    void *headers;
+    handle->reads[handle->count++] = (read_t){
+        .topic = message->topic,
+        .offset = message->offset,
+        .timestamp_ms = rdkafka.message_timestamp(message, &kind),
+        .size = (int64_t)(message->value_size + message->key_size),
+        .partition = message->partition,
+        .has_headers = rdkafka.message_headers(message, &headers) == NO_ERROR,
+    };
+    return NO_ERROR;
+}
+
 static int on_destroy(rd_kafka_t *client, void *opaque) {
     (void)client;
     handle_t *handle = opaque;
@@ -85,6 +133,9 @@ static int on_new(rd_kafka_t *client, const rd_kafka_conf_t *conf, void *opaque,
     (void)conf, (void)reason, (void)size;
     handle_t *handle = opaque;
     int error = rdkafka.add_on_acknowledgement(client, NAME, on_acknowledgement, handle);
+    if (error == NO_ERROR) {
+        error = rdkafka.add_on_consume(client, NAME, on_consume, handle);
+    }
     if (error == NO_ERROR) {
         error = rdkafka.add_on_destroy(client, NAME, on_destroy, handle);
     }
@@ -158,6 +209,18 @@ static PyObject *failure(PyObject *module, PyObject *capsule) {
         Py_RETURN_NONE;
     }
     return Py_BuildValue("is", error, handle->failed_topic);
+}
+
+/* Return what was noted since the last call. */
+static PyObject *reads(PyObject *module, PyObject *capsule) {
+    (void)module;
+    handle_t *handle = PyCapsule_GetPointer(capsule, NAME);
+    if (handle == NULL) {
+        return NULL;
+    }
+    size_t count = handle->count;
+    handle->count = 0;
+    return PyBytes_FromStringAndSize((const char *)handle->reads, (Py_ssize_t)(count * sizeof(read_t)));
 }
 
 static int refuse(const char *reason) {
@@ -292,6 +355,9 @@ static int find_all(const char *path) {
         {"rd_kafka_conf_interceptor_add_on_new", &rdkafka.add_on_new},
         {"rd_kafka_interceptor_add_on_destroy", &rdkafka.add_on_destroy},
         {"rd_kafka_interceptor_add_on_acknowledgement", &rdkafka.add_on_acknowledgement},
+        {"rd_kafka_interceptor_add_on_consume", &rdkafka.add_on_consume},
+        {"rd_kafka_message_timestamp", &rdkafka.message_timestamp},
+        {"rd_kafka_message_headers", &rdkafka.message_headers},
     };
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         if (find(library, wanted[i].name, wanted[i].place) < 0) {
@@ -319,6 +385,7 @@ static PyMethodDef methods[] = {
     {"is_attached", is_attached, METH_O, NULL},
     {"produce", produce, METH_VARARGS, NULL},
     {"failure", failure, METH_O, NULL},
+    {"reads", reads, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, load}, {0, NULL}};

@@ -53,26 +53,43 @@ class Polled:
     messages: Sequence[Message]
 
 
-def read_columns(messages: Sequence[Message], *, epochs: Epochs, arrived_s: float, same_topic: bool = False) -> Polled:
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """What is known of messages besides keys and values; `spans` are the neighbouring rows of one partition."""
+
+    spans: Sequence[tuple[int, int]]
+    offsets: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+    headers: list[Headers | None] | None
+    sizes: NDArray[np.int64] | None
+
+
+def read_columns(
+    messages: Sequence[Message],
+    *,
+    epochs: Epochs,
+    arrived_s: float,
+    reads: NDArray[Any] | None = None,
+    same_topic: bool = False,
+) -> Polled:
     """Return the messages as columns; runs of partitions without an entry in `epochs` are left out.
 
-    `messages` is not empty and carries no errors; `same_topic` says that all are known to be of one
-    topic. The methods are mapped unbound because that is the cheapest way to read a field of many message objects
-    (about 30 ns each).
+    `messages` is not empty and carries no errors. `reads` are the rows of `reads.READ` for them; without these the
+    messages are asked, and `same_topic` says that all are known to be of one topic. The methods are mapped unbound
+    because that is the cheapest way to read a field of many message objects (about 30 ns each).
     """
     keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
-    headers = _headers(messages)
-    spans = _boundaries(messages, same_topic=same_topic)
-    runs = tuple(_runs(messages, spans, epochs=epochs))
+    noted = _ask(messages, same_topic=same_topic) if reads is None else _look_up(reads, messages)
+    runs = tuple(_runs(messages, noted.spans, epochs=epochs))
     records = Records(
         runs=runs,
-        offsets=_offsets(messages, spans),
-        timestamps_ms=np.fromiter(map(_STAMP, map(Message.timestamp, messages)), dtype=np.int64, count=len(messages)),
+        offsets=noted.offsets,
+        timestamps_ms=noted.timestamps_ms,
         keys=keys,
         values=values,
-        headers=headers,
+        headers=noted.headers,
         arrived_s=arrived_s,
-        sizes=count_bytes(keys, values, headers),
+        sizes=count_bytes(keys, values, noted.headers) if noted.sizes is None else noted.sizes,
     )
     polled = Polled(records, messages)
     if sum(map(len, runs)) == len(messages):
@@ -84,6 +101,20 @@ def select_runs(polled: Polled, runs: Sequence[Run]) -> Polled:
     """Return only the rows of `runs`, renumbered, in their order."""
     kept = [message for run in runs for message in polled.messages[run.start : run.stop]]
     return Polled(polled.records.choose(runs), kept)
+
+
+def _look_up(reads: NDArray[Any], messages: Sequence[Message]) -> _Noted:
+    partitions, topics = reads["partition"], reads["topic"]
+    changes = (partitions[1:] != partitions[:-1]) | (topics[1:] != topics[:-1])
+    headers = _headers(messages) if reads["has_headers"].any() else None
+    sizes = reads["size"].copy() if headers is None else None
+    return _Noted(_spans(changes), reads["offset"].copy(), reads["timestamp_ms"].copy(), headers, sizes)
+
+
+def _ask(messages: Sequence[Message], *, same_topic: bool) -> _Noted:
+    spans = _spans(_boundaries(messages, same_topic=same_topic))
+    stamps = np.fromiter(map(_STAMP, map(Message.timestamp, messages)), dtype=np.int64, count=len(messages))
+    return _Noted(spans, _offsets(messages, spans), stamps, _headers(messages), None)
 
 
 def _headers(messages: Sequence[Message]) -> list[Headers | None] | None:
@@ -144,15 +175,20 @@ def source_of(message: Message) -> Partition:
     return Partition(str(message.topic()), int(message.partition() or 0))
 
 
-def _boundaries(messages: Sequence[Message], *, same_topic: bool) -> list[tuple[int, int]]:
+def _spans(changes: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the rows between changes; the first says whether the second row is of another partition than the first."""
+    edges = (np.flatnonzero(changes) + 1).tolist()
+    return list(zip([0, *edges], [*edges, len(changes) + 1], strict=True))
+
+
+def _boundaries(messages: Sequence[Message], *, same_topic: bool) -> NDArray[np.bool_]:
     count = len(messages)
     partitions = np.fromiter(map(Message.partition, messages), dtype=np.int32, count=count)
-    changes = np.diff(partitions) != 0
+    changes: NDArray[np.bool_] = np.diff(partitions) != 0
     topics = [] if same_topic else list(map(Message.topic, messages))
     if topics and topics.count(topics[0]) != count:
         changes |= _changes(topics)
-    edges = (np.flatnonzero(changes) + 1).tolist()
-    return list(zip([0, *edges], [*edges, count], strict=True))
+    return changes
 
 
 def _changes(topics: list[str | None]) -> NDArray[np.bool_]:

@@ -142,6 +142,7 @@ class Pump:
             self._session.consumer, count, timeout_s=timeout_s, held_since_s=state.last_turn_s, clock=clock
         )
         state.last_poll_s = clock.monotonic_s()
+        reads = self._session.take_reads(len(messages))
         if not messages:
             return
         is_quiet = self._ownership.changes == changes
@@ -152,7 +153,10 @@ class Pump:
         for one in faulty:
             self._handle(one.message, one.error)
         if records:
-            self._hand_over(read_columns(records, epochs=epochs, arrived_s=arrived_s, same_topic=same_topic))
+            # Beside errors the numbers could agree by chance.
+            noted = None if faulty else reads
+            columns = read_columns(records, epochs=epochs, arrived_s=arrived_s, reads=noted, same_topic=same_topic)
+            self._hand_over(columns)
 
     def _hand_over(self, polled: Polled) -> None:
         if polled.messages:

@@ -13,23 +13,17 @@ from typing import Any, Final, Protocol
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from stream_infer.errors import Stop
 from stream_infer.packed import Packed
 from stream_infer.pipeline.ports import Outgoing
+from stream_infer.transport.extension import WHY_NOT, with_plugin
 
-try:
+if WHY_NOT is None:
     from stream_infer.transport import _rows
-except ImportError as _missing:
-    WHY_NOT: str | None = str(_missing)
-else:
-    WHY_NOT = None
-"""Why rows go one by one; None when they go in one call."""
 
 log = logging.getLogger(__name__)
 
 ANY_PARTITION: Final = -1
 NOW: Final = 0
-PLUGINS: Final = "plugin.library.paths"
 
 Failure = tuple[KafkaError, str]
 """Why a record was given up for good, and the topic that it was for."""
@@ -81,15 +75,11 @@ class AtOnce:
     """Hands rows over by the extension, which librdkafka loads as a plugin of this client.
 
     librdkafka's `produce` by way of Python costs 0.5 us a row and another 0.15 us for its report, and each report takes
-    Python's lock anew; see docs/decisions/0014-rows-at-once.md.
+    Python's lock anew; see docs/decisions/0014-columns-to-and-from-librdkafka.md.
     """
 
     def __init__(self, properties: Mapping[str, object]) -> None:
-        plugins = ";".join(str(each) for each in (properties.get(PLUGINS), _rows.__file__) if each)
-        self._handle = _rows.expect()
-        self.client = Producer({**properties, PLUGINS: plugins})
-        if not _rows.is_attached(self._handle):
-            raise Stop(f"librdkafka made a producer without its plugin {_rows.__file__}")
+        self.client, self._handle = with_plugin(Producer, properties)
 
     def produce(self, outgoing: Outgoing, first: int) -> int:
         """Hand rows over; see `RowProducer.produce`. Rows with headers, or in a list, go one by one."""

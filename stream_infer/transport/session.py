@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from stream_infer.logs import Repeated
 from stream_infer.pipeline.inbox import CommitAnswered
@@ -16,6 +16,7 @@ from stream_infer.transport.gate import Gatekeeper
 from stream_infer.transport.known_brokers import STATISTICS, KnownBrokers
 from stream_infer.transport.ownership import Ownership
 from stream_infer.transport.pauses import Pauses
+from stream_infer.transport.reads import make_consumer
 from stream_infer.transport.rebalance import Rebalancer
 from stream_infer.transport.statistics import Statistics, read_statistics
 
@@ -38,7 +39,7 @@ class Session:
         self.statistics: Statistics | None = None
         self.topics: Sequence[str] = ()
         hearing = {"on_commit": self._heard(self._on_commit), "stats_cb": self._heard(self._on_statistics)}
-        self.consumer = Consumer({**STATISTICS, **feed.properties, **hearing})
+        self.consumer, self.take_reads = make_consumer({**STATISTICS, **feed.properties, **hearing})
         self.gatekeeper = Gatekeeper(self.consumer, feed.gate)
         self.pauses = Pauses(self.consumer, ownership=ownership, gatekeeper=self.gatekeeper)
         self.rebalancer = Rebalancer(

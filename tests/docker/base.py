@@ -11,7 +11,7 @@ from tests.docker.daemon import docker
 NAME = "stream-infer-test-base"
 WHEELS = "/opt/wheels"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-PACKAGES = "python3,python3-venv,ca-certificates"
+PACKAGES = "python3,python3-dev,python3-venv,ca-certificates"
 SOURCES = Path("/etc/apt")
 
 

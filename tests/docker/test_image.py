@@ -102,6 +102,11 @@ def test_the_image_says_what_it_is_and_runs_as_nobody(image: str) -> None:
     print(f"the image has {size / 1e6:,.0f} MB")
 
 
+def test_the_extension_is_in_it(image: str) -> None:
+    asked = "from stream_infer.transport.extension import WHY_NOT; print(WHY_NOT)"
+    assert docker("run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", asked) == "None"
+
+
 def test_nothing_that_builds_is_left_in_it(image: str) -> None:
     asked = "; ".join(f"command -v {tool}" for tool in BUILD_TOOLS)
     assert docker("run", "--rm", "--network=none", "--entrypoint=sh", image, "-c", f"{asked}; true") == ""

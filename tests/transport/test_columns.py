@@ -1,13 +1,17 @@
 """Laws of the step from messages to columns."""
 
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 from confluent_kafka import KafkaError, Message
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from stream_infer.records import Partition
 from stream_infer.transport.columns import LONG_SPAN, read_columns, select_runs, split_errors
+from stream_infer.transport.reads import READ
 
 ROWS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3)), min_size=1, max_size=60)
 
@@ -25,6 +29,35 @@ def messages_for(rows: list[tuple[str, int]]) -> list[Message]:
         )
         for number, (topic, partition) in enumerate(rows)
     ]
+
+
+def reads_of(messages: list[Message]) -> NDArray[Any]:
+    """Return what the extension notes of these messages."""
+    topics = sorted({str(one.topic()) for one in messages})
+    noted = np.zeros(len(messages), READ)
+    for row, one in enumerate(messages):
+        size = len(one.key() or b"") + len(one.value() or b"")
+        topic = 1000 + topics.index(str(one.topic()))
+        noted[row] = (topic, one.offset(), one.timestamp()[1], size, one.partition(), bool(one.headers()))
+    return noted
+
+
+@given(rows=ROWS, without=st.sets(st.integers(0, 59)))
+def test_what_was_noted_and_what_the_messages_say_make_the_same_columns(
+    rows: list[tuple[str, int]], without: set[int]
+) -> None:
+    messages = [one for number, one in enumerate(messages_for(rows)) if number not in without]
+    if not messages:
+        return
+    epochs = {Partition(*row): 7 for row in rows}
+    asked = read_columns(messages, epochs=epochs, arrived_s=5.0).records
+    noted = read_columns(messages, epochs=epochs, arrived_s=5.0, reads=reads_of(messages)).records
+    assert noted.runs == asked.runs
+    assert (noted.keys, noted.values, noted.headers) == (asked.keys, asked.values, asked.headers)
+    for column in ("offsets", "timestamps_ms", "sizes"):
+        found, expected = getattr(noted, column), getattr(asked, column)
+        assert found.dtype == expected.dtype
+        assert found.tolist() == expected.tolist()
 
 
 @given(rows=ROWS)

@@ -14,7 +14,8 @@ from stream_infer.packed import Packed
 from stream_infer.pipeline.ports import Outgoing, OutputProducer
 from stream_infer.testing.mock_cluster import MockCluster
 from stream_infer.testing.producer import Delivered, FakeProducer
-from stream_infer.transport.rows import WHY_NOT, AtOnce, RowByRow, RowProducer
+from stream_infer.transport.extension import WHY_NOT
+from stream_infer.transport.rows import AtOnce, RowByRow, RowProducer
 from stream_infer.transport.sink import Sink
 
 STAMP_MS = 1_700_000_000_123
