@@ -38,7 +38,8 @@ def compile_beside_source() -> None:
     command = build_ext(Distribution({"name": "stream-infer", "ext_modules": [extension]}))
     command.inplace = True
     with TemporaryDirectory() as folder:
-        command.build_temp = folder
+        # Nothing that was built before may stand in for what does not build now.
+        command.build_temp, command.build_lib, command.force = f"{folder}/temp", f"{folder}/lib", True
         command.ensure_finalized()
         command.run()
 

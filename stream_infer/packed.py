@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 class Packed(Sequence[bytes]):
     """Byte strings that become Python's only when they are asked for; equal to a list of the same ones.
 
-    `array` is of Arrow's type binary and holds no null. Value `i` is `data[offsets[i]:offsets[i + 1]]`; `offsets` are
-    int32, `data` is a buffer.
+    Raises ValueError for an array of another type than binary, or with nulls. Value `i` is
+    `data[offsets[i]:offsets[i + 1]]`; `offsets` are int32, `data` is a buffer.
     """
 
     def __init__(self, array: pa.BinaryArray) -> None:
+        if array.type != pa.binary() or array.null_count:
+            message = f"{array.null_count} nulls in an array of {array.type}: expected binary without nulls"
+            raise ValueError(message)
         _, offsets, data = array.buffers()
         self._array = array
         self.offsets: NDArray[np.int32] = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]

@@ -36,6 +36,7 @@ enum { END = 0, RKT = 2, PARTITION = 3, VALUE = 4, KEY = 5, MSGFLAGS = 7, TIMEST
 enum { NO_ERROR = 0, COPY = 2 };
 typedef int on_new_f(rd_kafka_t *, const rd_kafka_conf_t *, void *, char *, size_t);
 typedef int on_destroy_f(rd_kafka_t *, void *);
+typedef int on_conf_destroy_f(void *);
 typedef int on_message_f(rd_kafka_t *, message_t *, void *);
 
 static struct {
@@ -44,6 +45,7 @@ static struct {
     void (*topic_destroy)(rd_kafka_topic_t *);
     const char *(*topic_name)(const rd_kafka_topic_t *);
     int (*add_on_new)(rd_kafka_conf_t *, const char *, on_new_f *, void *);
+    int (*add_on_conf_destroy)(rd_kafka_conf_t *, const char *, on_conf_destroy_f *, void *);
     int (*add_on_destroy)(rd_kafka_t *, const char *, on_destroy_f *, void *);
     int (*add_on_acknowledgement)(rd_kafka_t *, const char *, on_message_f *, void *);
     int (*add_on_consume)(rd_kafka_t *, const char *, on_message_f *, void *);
@@ -61,7 +63,7 @@ typedef struct {
     int32_t partition, has_headers;
 } read_t;
 
-/* Owned by a capsule, and by its client while there is one. */
+/* Owned by a capsule, and by the configuration of its client, which outlives the threads of that. */
 typedef struct {
     atomic_int owners;
     _Atomic(rd_kafka_t *) client;
@@ -121,16 +123,24 @@ static int on_consume(rd_kafka_t *client, message_t *message, void *opaque) {
     return NO_ERROR;
 }
 
+/* The client's threads go on for a while, and give up what is on its way. */
 static int on_destroy(rd_kafka_t *client, void *opaque) {
     (void)client;
     handle_t *handle = opaque;
     atomic_store(&handle->client, NULL);
-    release(handle);
+    return NO_ERROR;
+}
+
+static int on_conf_destroy(void *opaque) {
+    release(opaque);
     return NO_ERROR;
 }
 
 static int on_new(rd_kafka_t *client, const rd_kafka_conf_t *conf, void *opaque, char *reason, size_t size) {
-    (void)conf, (void)reason, (void)size;
+    (void)conf;
+    if (size > 0) {
+        reason[0] = '\0';
+    }
     handle_t *handle = opaque;
     int error = rdkafka.add_on_acknowledgement(client, NAME, on_acknowledgement, handle);
     if (error == NO_ERROR) {
@@ -140,7 +150,6 @@ static int on_new(rd_kafka_t *client, const rd_kafka_conf_t *conf, void *opaque,
         error = rdkafka.add_on_destroy(client, NAME, on_destroy, handle);
     }
     if (error == NO_ERROR) {
-        atomic_fetch_add(&handle->owners, 1);
         atomic_store(&handle->client, client);
     }
     return error;
@@ -151,7 +160,15 @@ __attribute__((visibility("default"))) int conf_init(rd_kafka_conf_t *conf, void
     (void)opaque, (void)reason, (void)size;
     handle_t *handle = expected;
     expected = NULL;
-    return handle == NULL ? NO_ERROR : rdkafka.add_on_new(conf, NAME, on_new, handle);
+    if (handle == NULL) {
+        return NO_ERROR;
+    }
+    int error = rdkafka.add_on_conf_destroy(conf, NAME, on_conf_destroy, handle);
+    if (error == NO_ERROR) {
+        atomic_fetch_add(&handle->owners, 1);
+        error = rdkafka.add_on_new(conf, NAME, on_new, handle);
+    }
+    return error;
 }
 
 /* ---- The module ---- */
@@ -353,6 +370,7 @@ static int find_all(const char *path) {
         {"rd_kafka_topic_destroy", &rdkafka.topic_destroy},
         {"rd_kafka_topic_name", &rdkafka.topic_name},
         {"rd_kafka_conf_interceptor_add_on_new", &rdkafka.add_on_new},
+        {"rd_kafka_conf_interceptor_add_on_conf_destroy", &rdkafka.add_on_conf_destroy},
         {"rd_kafka_interceptor_add_on_destroy", &rdkafka.add_on_destroy},
         {"rd_kafka_interceptor_add_on_acknowledgement", &rdkafka.add_on_acknowledgement},
         {"rd_kafka_interceptor_add_on_consume", &rdkafka.add_on_consume},

@@ -55,7 +55,10 @@ class Polled:
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """What is known of messages besides keys and values; `spans` are the neighbouring rows of one partition."""
+    """What is known of messages besides keys and values; `spans` are the neighbouring rows of one partition.
+
+    `sizes` is None where they have to be counted.
+    """
 
     spans: Sequence[tuple[int, int]]
     offsets: NDArray[np.int64]
@@ -80,16 +83,10 @@ def read_columns(
     """
     keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
     noted = _ask(messages, same_topic=same_topic) if reads is None else _look_up(reads, messages)
+    sizes = count_bytes(keys, values, noted.headers) if noted.sizes is None else noted.sizes
     runs = tuple(_runs(messages, noted.spans, epochs=epochs))
     records = Records(
-        runs=runs,
-        offsets=noted.offsets,
-        timestamps_ms=noted.timestamps_ms,
-        keys=keys,
-        values=values,
-        headers=noted.headers,
-        arrived_s=arrived_s,
-        sizes=count_bytes(keys, values, noted.headers) if noted.sizes is None else noted.sizes,
+        runs, noted.offsets, noted.timestamps_ms, keys, values, noted.headers, arrived_s=arrived_s, sizes=sizes
     )
     polled = Polled(records, messages)
     if sum(map(len, runs)) == len(messages):

@@ -154,7 +154,7 @@ class Pump:
             self._handle(one.message, one.error)
         if records:
             # Beside errors the numbers could agree by chance.
-            noted = None if faulty else reads
+            noted = reads if is_quiet and not faulty else None
             columns = read_columns(records, epochs=epochs, arrived_s=arrived_s, reads=noted, same_topic=same_topic)
             self._hand_over(columns)
 

@@ -9,7 +9,7 @@ from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.transport.feed import Credentials
 from stream_infer.transport.known_brokers import STATISTICS, KnownBrokers
-from stream_infer.transport.rows import RowProducer, make_row_producer, produce_one
+from stream_infer.transport.rows import RowProducer, make_row_producer, send_one
 
 WAIT_S: Final = 0.1
 
@@ -64,10 +64,7 @@ class Sink:
         """Hand rows to librdkafka; see `OutputProducer.send`."""
         self._raise_failure()
         unsent: list[Unsent] = []
-        row = self._rows.produce(outgoing, 0)
-        while row < len(outgoing):
-            unsent += self._send_slowly(outgoing, row)
-            row = self._rows.produce(outgoing, row + 1)
+        self._rows.send(outgoing, refused=lambda row: unsent.extend(self._send_slowly(outgoing, row)))
         self._producer.poll(0)
         return unsent
 
@@ -102,7 +99,7 @@ class Sink:
 
     def _try_one(self, outgoing: Outgoing, row: int) -> BufferError | KafkaException | None:
         try:
-            produce_one(self._producer, outgoing, row)
+            send_one(self._producer, outgoing, row)
         except (BufferError, KafkaException) as refusal:
             return refusal
         return None

@@ -18,7 +18,7 @@ from stream_infer.cli import run
 from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.outlet import Outlet
 from stream_infer.pipeline.path import BatchPath
-from stream_infer.transport import sink
+from stream_infer.transport import rows
 
 POINTS = ("after_poll", "after_infer", "after_produce", "after_send_offsets", "during_commit", "after_commit")
 DURING_S = 0.001
@@ -83,7 +83,7 @@ def main() -> int:
         owner, name = steps[point]
         setattr(owner, name, after(getattr(owner, name)))
     Ending.point = point
-    sink.Producer = Ending  # type: ignore[attr-defined] # the seam is the name under which it is made
+    rows.Producer = Ending  # type: ignore[attr-defined] # the seam is the name under which it is made
     return run(["worker"])
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from tests.house.source import Module, modules
 
-VALUES = {"errors", "records", "clock", "settings", "metrics", "tracing", "logs"}
+VALUES = {"errors", "packed", "records", "clock", "settings", "metrics", "tracing", "logs"}
 LAYERS = [
     VALUES,
     {"avro", "model"},

@@ -1,6 +1,7 @@
 """What the extension notes of messages is what these say of themselves, or nothing."""
 
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -120,6 +121,32 @@ def test_whatever_is_taken_back_meanwhile_nothing_is_said_of_another_message(
         else:
             getattr(reading, step)(number)
     reading.consumer.close()
+
+
+def test_what_is_taken_back_inside_a_call_leaves_nothing_said(servers: str) -> None:
+    everything = [TopicPartition(topic, number, 0) for topic in TOPICS for number in range(PARTITIONS)]
+    turns = cycle(everything)
+    made: list[Consumer] = []
+
+    def rewind(_statistics: str) -> None:
+        if made:
+            made[0].seek(next(turns))
+
+    properties = {"bootstrap.servers": servers, "group.id": "g", "fetch.wait.max.ms": 5, "log_level": 0}
+    consumer, take = make_consumer({**properties, "statistics.interval.ms": 10, "stats_cb": rewind})
+    consumer.assign(everything)
+    made.append(consumer)
+    seen = set()
+    for _ in range(500):
+        messages = consumer.consume(100_000, 0.03)
+        found = noted(take, len(messages))
+        seen.add(found is None)
+        assert found is None or found[0] == said(messages)
+        if seen == {True, False}:
+            break
+    assert seen == {True, False}
+    made.clear()
+    consumer.close()
 
 
 def test_of_messages_that_were_consumed_apart_nothing_is_said(servers: str) -> None:

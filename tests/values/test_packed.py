@@ -1,6 +1,7 @@
 """Packed byte strings behave as the list of them does."""
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,3 +27,11 @@ def test_a_part_of_an_array_is_read_as_the_list_of_its_values(
 @given(values=VALUES, others=VALUES)
 def test_it_equals_what_holds_the_same(values: list[bytes], others: list[bytes]) -> None:
     assert (Packed(pa.array(values, pa.binary())) == others) == (values == others)
+
+
+@pytest.mark.parametrize(
+    "array", [pa.array([b"a"], pa.large_binary()), pa.array(["a"]), pa.array([b"a", None], pa.binary())], ids=str
+)
+def test_an_array_that_is_kept_in_another_way_is_refused(array: pa.Array) -> None:
+    with pytest.raises(ValueError, match="expected binary without nulls"):
+        Packed(array)
