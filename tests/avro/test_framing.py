@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka.schema_registry.serde import SchemaId as ConfluentSchemaId
 from fastavro.schema import to_parsing_canonical_form
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stream_infer.avro.framing import (
     Fingerprint,
@@ -16,6 +17,7 @@ from stream_infer.avro.framing import (
     read_frame,
     single_object_frame,
 )
+from stream_infer.avro.groups import Framing
 from stream_infer.avro.refusal import Refusal
 from stream_infer.avro.schemas import parse_schema
 from stream_infer.avro.spell import canonical
@@ -125,3 +127,23 @@ def test_headers_that_do_not_name_a_schema_change_nothing() -> None:
 def test_an_empty_batch_is_an_empty_batch() -> None:
     decoded = decoder(record(field("a", "int"))).decode([], None)
     assert decoded.columns.num_rows == len(decoded.rows) == len(decoded.rejects) == 0
+
+
+@given(
+    values=st.lists(
+        st.tuples(st.sampled_from([b"\xc3\x01aaaaaaaa", b"\xc3\x01aaaaaaab", b"\xc3\x01aaaa"]), st.binary(max_size=3)),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_a_value_is_in_the_group_of_its_own_frame_whatever_stands_around_it(values: list[tuple[bytes, bytes]]) -> None:
+    framing = Framing("single_object", limit_bytes=100)
+    whole = [start + rest for start, rest in values]
+    grouped = framing.group(whole, None)
+    found = {int(row): group.frame for group in grouped.groups for row in group.rows}
+    refused = {reject.row for reject in grouped.rejects}
+    for row, value in enumerate(whole):
+        alone = framing.group([value], None)
+        assert [group.frame for group in alone.groups] == ([found[row]] if row in found else [])
+        assert bool(alone.rejects) == (row in refused)
+    assert found.keys() | refused == set(range(len(whole)))

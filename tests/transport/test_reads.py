@@ -96,7 +96,7 @@ def test_every_message_is_noted_with_where_it_lies_its_time_and_its_size(servers
         messages += read(reading.consumer, 150)
     found = noted(reading.take, RECORDS)
     assert found is not None
-    assert found[0] == [(*each[:4], each[4]) for each in said(messages)]
+    assert found[0] == said(messages)
     names = {(number, str(message.topic())) for number, message in zip(found[1], messages, strict=True)}
     assert len(names) == len(TOPICS)
     reading.consumer.close()

@@ -1,14 +1,16 @@
 """Both ways to hand rows to librdkafka do the same, and the one without Python's lock trusts nobody."""
 
 import gc
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
-from hypothesis import HealthCheck, given, settings
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_infer.packed import Packed
@@ -77,7 +79,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, is_packed=st.lists(st.booleans(), min_size=2, max_size=2))
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40)
 def test_both_ways_write_the_same_records(
     ways: list[RowProducer],
     readers: list[Reader],
@@ -130,14 +132,25 @@ def test_a_record_that_is_given_up_is_known_with_its_topic_and_the_first_one_sta
     assert [(error.code(), topic) for error, topic in [way.failure()]] == [(KafkaError._MSG_TIMED_OUT, "first")]
 
 
-def test_a_client_that_was_made_without_a_plugin_of_the_users_still_has_both(tmp_path: Any) -> None:
-    with pytest.raises(Exception, match="nothing-here"):
+def test_a_client_that_could_not_be_made_leaves_its_handle_to_no_other(tmp_path: Any) -> None:
+    with pytest.raises(KafkaException, match="nothing-here"):
         AtOnce({**PROPERTIES, "plugin.library.paths": str(tmp_path / "nothing-here.so")})
-    # The handle that was left behind is not that of the next client.
     Producer({**PROPERTIES})
     way = AtOnce({**PROPERTIES, "bootstrap.servers": "127.0.0.1:1", "message.timeout.ms": 50})
     way.send(outgoing("t", b"v"), refused=must_not)
-    way.client.purge()
+    assert way.client.flush(20) == 0
+    failed = way.failure()
+    assert failed is not None
+    assert failed[1] == "t"
+
+
+def test_a_plugin_of_the_user_s_is_loaded_beside_the_extension(servers: str, tmp_path: Any) -> None:
+    theirs = shutil.copy(_rows.__file__, tmp_path / "theirs.so")
+    way = AtOnce({**PROPERTIES, "bootstrap.servers": servers, "plugin.library.paths": str(theirs)})
+    assert str(theirs) in Path("/proc/self/maps").read_text(encoding="utf-8")
+    way.send(outgoing("unread", b"v"), refused=must_not)
+    assert way.client.flush(20) == 0
+    assert way.failure() is None
 
 
 BAD: list[tuple[str, dict[str, Any], type[Exception]]] = [
