@@ -24,6 +24,10 @@ class Commit(Protocol):
         """Whether no model call may begin before the next commit."""
         ...
 
+    def finish(self) -> None:
+        """Wait for a commit that is under way, as must be done before anything more is produced; raises as it does."""
+        ...
+
     def due_s(self) -> float:
         """Return when the next commit is due; infinity when nothing moved since the last one."""
         ...
@@ -40,8 +44,8 @@ class Commit(Protocol):
         """Note that something is to be committed; `call_s` is how long the longest model call for it took."""
         ...
 
-    def commit_if_due(self, now_s: float) -> bool:
-        """Commit when it is due and possible."""
+    def commit_if_due(self, now_s: float) -> None:
+        """Commit, or begin to, when it is due and possible."""
         ...
 
     def settle(self, sources: Sequence[Partition] | None, membership: object | None) -> Positions:
@@ -103,19 +107,21 @@ class AtLeastOnce:
         """Return when the next commit is due; infinity when nothing moved since the last one."""
         return self._due_s
 
+    def finish(self) -> None:
+        """Do nothing: positions are committed beside what is produced."""
+
     def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
         """Start the interval at the first row that is finished after a commit."""
         self._due_s = min(self._due_s, now_s + self._interval_s)
 
-    def commit_if_due(self, now_s: float) -> bool:
+    def commit_if_due(self, now_s: float) -> None:
         """Deliver and commit all positions when the interval has passed."""
         if now_s < self._due_s:
-            return False
+            return
         self._due_s = NEVER
         moved = self.settle(None)
         if moved:
             self._committer.commit(moved)
-        return bool(moved)
 
     def settle(self, sources: Sequence[Partition] | None, membership: object | None = None) -> Positions:
         """Wait until everything produced is delivered; return the positions of `sources` (None: all) to commit."""

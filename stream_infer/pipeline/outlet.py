@@ -25,8 +25,9 @@ FULL: Final = 0.5
 class Outlet:
     """Sends answers, or holds them back. Used by the compute thread alone; any may read `stopped` and `held_records`.
 
-    `sent` is told of each batch that has left. `stopped` says why nothing leaves until something else serves, None
-    otherwise; then nothing is held here: what was is with whoever asked `take_back`.
+    `sending` is called before anything leaves, `sent` is told of each batch that has left. `stopped` says why nothing
+    leaves until something else serves, None otherwise; then nothing is held here: what was is with whoever asked
+    `take_back`.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Outlet:
         limit: RefusalLimit,
         most_records: int,
         clock: Clock,
+        sending: Callable[[], None],
         sent: Callable[[Inferred], None],
     ) -> None:
         self._answers = answers
         self._limit = limit
         self._most_records = max(1, int(most_records * FULL))
         self._clock = clock
+        self._sending = sending
         self._sent = sent
         self._held: deque[Answered] = deque()
         self._tally = Tally()
@@ -114,6 +117,7 @@ class Outlet:
             )
 
     def _send(self) -> None:
+        self._sending()
         if self._said:
             newest = self._held[-1].inferred.fields
             repeated.info("answers of %d records are held back no longer", self._tally.records, extra=newest)

@@ -81,6 +81,7 @@ class BatchPath:
             limit=RefusalLimit(limits.refusals),
             most_records=limits.queue_limit_records,
             clock=clock,
+            sending=steps.commit.finish,
             sent=self._note_sent,
         )
         self._live_rows = limits.max_batch_size

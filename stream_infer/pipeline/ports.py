@@ -1,6 +1,7 @@
 """What the pipeline needs from outside, as small protocols: it knows no Kafka client."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,10 +107,11 @@ class TransactionalProducer(OutputProducer, Protocol):
         """Whether there is something to commit or to abort."""
         ...
 
-    def commit(self, positions: Positions, membership: object, *, within_s: float) -> None:
-        """Commit everything sent since the last commit together with positions, in one transaction.
+    def commit(self, positions: Positions, membership: object, *, within_s: float) -> Future[float]:
+        """Begin to commit everything sent since the last commit together with positions, in one transaction.
 
-        Raises `Undone` when that is rolled back or cannot be known, and `Stop` when it must not be tried again.
+        Nothing else may be called before that has ended. The result is the seconds that it took; raised are `Undone`
+        when it is rolled back or cannot be known, and `Stop` when it must not be tried again.
         """
         ...
 

@@ -1,11 +1,13 @@
 """Transact: predictions, dead letters and positions become visible together, or not at all.
 
 A transaction begins with the first record produced and is committed after the interval. What it holds is always covered
-by its positions: no record is produced whose row is done ahead of an earlier one that is not. After a rollback every
-row in hand is void, and every owned partition is read again from what the broker holds as committed.
+by its positions: no record is produced whose row is done ahead of an earlier one that is not. While the commit is under
+way the next batch is scored, and nothing is produced. After a rollback every row in hand is void, and every owned
+partition is read again from what the broker holds as committed.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final
 
@@ -57,7 +59,10 @@ class ExactlyOnce:
         self._is_asked = False
         self._began_s: float | None = None
         self._open_s: float | None = None
-        self._due_s = NEVER
+        self._due_s = self._look_s = NEVER
+        self._outcome: Future[float] | None = None
+        self._committing: Positions = {}
+        self._was_open_s = 0.0
         self._is_long = False
         self._must_rewind = False
         self._rollbacks = 0
@@ -65,7 +70,7 @@ class ExactlyOnce:
 
     def due_s(self) -> float:
         """Return when the next commit is due, or can be looked at again."""
-        return self._due_s
+        return self._due_s if self._outcome is None else self._look_s
 
     @property
     def must_wait(self) -> bool:
@@ -79,39 +84,52 @@ class ExactlyOnce:
             self._committer.ask_membership()
 
     def look(self) -> None:
-        """Look after the producer."""
-        self._producer.look()
+        """Look after the producer, unless it is committing."""
+        if self._outcome is None:
+            self._producer.look()
 
     def note_progress(self, now_s: float, *, call_s: float = 0.0) -> None:
         """Start the interval; after a long model call the commit does not wait for the next one."""
         if self._began_s is None:
             self._began_s = now_s
             self.expect()
-        if self._open_s is None and self._producer.is_open:
+        if self._open_s is None and self._outcome is None and self._producer.is_open:
             self._open_s = now_s
         self._is_long = self._is_long or call_s > LONG_CALL * self._timeout_s
         self._due_s = min(self._due_s, now_s if self._is_long else self._began_s + self._interval_s)
 
-    def commit_if_due(self, now_s: float) -> bool:
-        """Commit; while the membership is not known, or a row done ahead waits for an earlier one, look again soon."""
-        if now_s < self._due_s or self._began_s is None:
-            return False
+    def commit_if_due(self, now_s: float) -> None:
+        """Begin to commit, or see whether that is over.
+
+        While the membership is not known, or a row done ahead waits for an earlier one, look again soon.
+        """
+        if self._outcome is not None and now_s >= self._look_s:
+            self._look_s = now_s + LOOK_AGAIN_S
+            if self._outcome.done():
+                self.finish()
+        if self._outcome is None and now_s >= self._due_s and self._began_s is not None:
+            self._begin_if_possible(now_s)
+
+    def _begin_if_possible(self, now_s: float) -> None:
         if self._membership is None or self._ledger.has_gaps(self._ledger.sources()):
-            if self._open_s is not None and now_s - self._open_s > ENDURED * self._timeout_s:
+            open_s = self._is_open_s(now_s)
+            if open_s > ENDURED * self._timeout_s:
                 what = "this worker is no member of its group" if self._membership is None else "a record waits"
-                raise Undone(f"{what}, and the transaction is open for {now_s - self._open_s:.1f} s")
+                raise Undone(f"{what}, and the transaction is open for {open_s:.1f} s")
             self._due_s = now_s + LOOK_AGAIN_S
             if self._membership is None:
                 self._committer.ask_membership()
-            return False
-        return self._commit(self._membership)
+            return
+        self._begin(self._membership)
 
     def settle(self, sources: Sequence[Partition] | None, membership: object | None) -> Positions:
         """Commit everything, as the member that this worker still is; nothing is left to the consumer thread."""
+        self.finish()
         if self._ledger.has_gaps(self._ledger.sources()):
             raise Undone("a record that others overtook still waits")
         if membership is not None:
-            self._commit(membership)
+            self._begin(membership)
+            self.finish()
         elif self._producer.is_open:
             raise Undone("this worker is no member of its group any more")
         return {}
@@ -128,6 +146,7 @@ class ExactlyOnce:
     def lose(self) -> None:
         """Raise `Undone` when anything is produced: rows of partitions that are lost may be in it."""
         self._membership, self._is_asked = None, False
+        self.finish()
         if self._producer.is_open:
             raise Undone("partitions were lost")
 
@@ -146,6 +165,8 @@ class ExactlyOnce:
     def abandon(self) -> None:
         """Roll back for the next owner, who would wait for the broker to do it."""
         with suppress(StreamInferError):
+            self.finish()
+        with suppress(StreamInferError):
             self._producer.abort(within_s=ABANDON_S)
 
     def recover(self) -> None:
@@ -159,23 +180,38 @@ class ExactlyOnce:
             self._must_rewind = False
             self._committer.rewind()
 
-    def _commit(self, membership: object) -> bool:
-        moved = self._ledger.uncommitted()
-        if not moved and not self._producer.is_open:
-            self._reset()
-            return False
-        with self._metrics.stage("commit"):
-            self._producer.commit(moved, membership, within_s=self._timeout_s)
-        for source, position in moved.items():
+    def finish(self) -> None:
+        """Wait for a commit that is under way, and count it; raises `Undone` and `Stop` as it does."""
+        outcome, self._outcome = self._outcome, None
+        if outcome is None:
+            return
+        try:
+            took_s = outcome.result()
+        finally:
+            # What is raised holds this frame: together they would hold the producer until the collector comes.
+            del outcome
+        for source, position in self._committing.items():
             self._ledger.confirm(source, position.offset)
         self._rollbacks = 0
+        self._metrics.stage_seconds["commit"].add(took_s)
         self._metrics.transactions_total.labels("committed").inc()
+        self._metrics.transaction_seconds.observe(self._was_open_s + took_s)
         self._metrics.confirm()
-        if self._open_s is not None:
-            self._metrics.transaction_seconds.observe(self._clock.monotonic_s() - self._open_s)
+
+    def _begin(self, membership: object) -> None:
+        """Begin to commit what moved, if anything did; what is asked and finished from here on is for the next one."""
+        moved = self._ledger.uncommitted()
+        if moved or self._producer.is_open:
+            now_s = self._clock.monotonic_s()
+            self._outcome = self._producer.commit(moved, membership, within_s=self._timeout_s)
+            self._committing, self._was_open_s = moved, self._is_open_s(now_s)
+            self._look_s = now_s + LOOK_AGAIN_S
+            self._is_long = False
         self._reset()
-        self._is_long = False
-        return True
+
+    def _is_open_s(self, now_s: float) -> float:
+        """Return how long the transaction is open, 0 when none is."""
+        return 0.0 if self._open_s is None else now_s - self._open_s
 
     def _reset(self) -> None:
         self._began_s = self._open_s = self._membership = None

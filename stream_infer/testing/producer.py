@@ -1,11 +1,12 @@
 """Output producers without a broker: one that delivers, one with transactions."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from stream_infer.errors import Stop, Undone
+from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.records import Headers, Partition, Positions
 
@@ -73,10 +74,35 @@ class Fate(Enum):
     UNKNOWN_ROLLED_BACK = auto()
 
 
+class _Outcome(Future[float]):
+    """What becomes of a call that ends when it is told to, or when somebody waits for it."""
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        super().__init__()
+        self._end = end
+
+    def settle(self) -> None:
+        """Let the call end."""
+        if self.done():
+            return
+        try:
+            self._end()
+        except StreamInferError as error:
+            self.set_exception(error)
+        else:
+            self.set_result(0.0)
+
+    def result(self, timeout: float | None = None) -> float:
+        """Return the seconds that the call took, or raise what it raised."""
+        self.settle()
+        return super().result(timeout)
+
+
 class FakeTransactions(FakeProducer):
     """Delivers at `commit`, together with positions, which `committed` holds; `fates` are of the next commits.
 
-    `breaks` counts the next calls of `send` during which the transaction turns out to be broken off.
+    `breaks` counts the next calls of `send` during which the transaction turns out to be broken off. While it `is_late`
+    a commit lasts until `answer` is called, or somebody waits for it; a call meanwhile is an error of the caller's.
     """
 
     def __init__(self, partitions: dict[str, int], *, fates: Iterable[Fate] = ()) -> None:
@@ -86,8 +112,21 @@ class FakeTransactions(FakeProducer):
         self.memberships: list[object] = []
         self.aborts = 0
         self.breaks = 0
-        self.is_open = False
+        self.is_late = False
+        self._is_open = False
         self._is_ready = True
+        self._under_way: _Outcome | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to commit or to abort."""
+        self._refuse_another()
+        return self._is_open
+
+    def answer(self) -> None:
+        """Let a commit end that is under way."""
+        if self._under_way is not None:
+            self._under_way.settle()
 
     def send(self, outgoing: Outgoing) -> list[Unsent]:
         """Queue rows in the open transaction or a new one."""
@@ -99,15 +138,23 @@ class FakeTransactions(FakeProducer):
 
     def look(self) -> None:
         """Raise `Undone` when it is lost, and the open transaction with it."""
+        self._refuse_another()
         if self.losses:
             self._end(is_ready=False)
         super().look()
 
-    def commit(self, positions: Positions, membership: object, *, within_s: float) -> None:
-        """Deliver what was sent and keep the positions, or fail as the next fate says."""
+    def commit(self, positions: Positions, membership: object, *, within_s: float) -> Future[float]:
+        """Begin to deliver what was sent and to keep the positions, which fails as the next fate says."""
         if within_s <= 0:
             raise ValueError(f"within_s is {within_s}, expected time to commit in")
         self._begin()
+        self._under_way = outcome = _Outcome(lambda: self._commit(positions, membership))
+        if not self.is_late:
+            self.answer()
+        return outcome
+
+    def _commit(self, positions: Positions, membership: object) -> None:
+        self._under_way = None
         fate = self.fates.popleft() if self.fates else Fate.DONE
         if fate in {Fate.DONE, Fate.UNKNOWN_DONE}:
             self.flush()
@@ -132,13 +179,18 @@ class FakeTransactions(FakeProducer):
         return True
 
     def _begin(self) -> None:
+        self._refuse_another()
         if not self._is_ready:
             raise Undone("there is no producer yet")
-        self.is_open = True
+        self._is_open = True
+
+    def _refuse_another(self) -> None:
+        if self._under_way is not None:
+            raise RuntimeError("a commit is under way, expected no other call before it has ended")
 
     def _end(self, *, is_ready: bool) -> None:
         self.sent = []
-        self.is_open, self._is_ready = False, is_ready
+        self._is_open, self._is_ready = False, is_ready
 
 
 def _delivered(outgoing: Outgoing, row: int) -> Delivered:

@@ -10,6 +10,7 @@ whatever transaction is open by then (KIP-890, which librdkafka 2.16 does not ha
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Final, cast
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -19,7 +20,7 @@ from stream_infer.errors import Stop, StreamInferError, Undone
 from stream_infer.logs import Repeated
 from stream_infer.pipeline.ports import Outgoing, Unsent
 from stream_infer.records import Positions
-from stream_infer.transport.bounded import bounded
+from stream_infer.transport.bounded import begun, bounded
 from stream_infer.transport.breaks import Breaks, Log
 from stream_infer.transport.feed import Credentials
 from stream_infer.transport.sink import Sink
@@ -85,13 +86,17 @@ class TransactionalSink(Sink):
             self._begin()
         return super().send(outgoing)
 
-    def commit(self, positions: Positions, membership: object, *, within_s: float) -> None:
-        """Commit what was sent, and positions with it; see `TransactionalProducer.commit`."""
+    def commit(self, positions: Positions, membership: object, *, within_s: float) -> Future[float]:
+        """Begin to commit what was sent, and positions with it; see `TransactionalProducer.commit`."""
+        return begun(lambda: self._commit(positions, membership, within_s=within_s))
+
+    def _commit(self, positions: Positions, membership: object, *, within_s: float) -> float:
         if self._credentials is not None:
             self._credentials.refresh(self._producer)
         if not self._open:
             self._begin()
-        until_s = self._clock.monotonic_s() + within_s
+        began_s = self._clock.monotonic_s()
+        until_s = began_s + within_s
         if positions:
             # Made again it begins anew, unlike the others, which go on where they were.
             self._call(lambda left_s: self._send_positions(positions, membership, left_s), until_s=until_s)
@@ -100,6 +105,7 @@ class TransactionalSink(Sink):
         if self._is_suspect():
             self._quarantine(pause_s=0.0)
             self.recover(within_s=max(until_s - self._clock.monotonic_s(), SLICE_S))
+        return self._clock.monotonic_s() - began_s
 
     def _send_positions(self, positions: Positions, membership: object, left_s: float) -> None:
         """Add positions to the transaction.

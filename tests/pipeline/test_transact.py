@@ -10,28 +10,13 @@ from stream_infer.model import LoadedVersion
 from stream_infer.pipeline import inbox as told
 from stream_infer.records import Assigned, Partition
 from stream_infer.testing.producer import Fate
+from tests.pipeline.exact import FIRST, MEMBERSHIP, commit, owned, score
 from tests.pipeline.scored import TIMEOUT_S, TOPIC, Ground, write_lookup
-
-FIRST = Partition(TOPIC, 0)
-MEMBERSHIP = object()
 
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Ground:
-    """Own one partition, from its first offset on."""
-    made = Ground(write_lookup(tmp_path), exactly_once=True)
-    made.inbox.put(told.Begin([Assigned(FIRST, 1, 0, committed=True)]))
-    return made
-
-
-def score(ground: Ground, *, offset: int = 0, epoch: int = 1) -> None:
-    ground.poll([ground.value(1.0), ground.value(2.0)], offset=offset, epoch=epoch)
-    ground.turn(2)
-
-
-def commit(ground: Ground) -> None:
-    ground.inbox.put(told.Member(MEMBERSHIP))
-    ground.turn(3, after_s=1.0)
+    return owned(write_lookup(tmp_path))
 
 
 def test_nothing_is_seen_before_the_commit_and_everything_with_its_positions_after_it(ground: Ground) -> None:
@@ -87,6 +72,9 @@ def test_after_a_rollback_the_first_transaction_is_kept_open_over_no_second_call
     ground.inbox.put(told.Member(MEMBERSHIP))
     ground.turn()
     assert ground.transactions.committed == {FIRST: 8}
+    ground.inbox.put(told.Member(MEMBERSHIP))
+    ground.turn(3)
+    assert len(ground.transactions.sent) == 8
 
 
 @pytest.mark.parametrize("fate", [Fate.UNKNOWN_DONE, Fate.UNKNOWN_ROLLED_BACK])

@@ -67,7 +67,12 @@ class Work:
     """The device does everything that it was given."""
 
 
-Step = Poll | Turn | Serve | Revoke | Fail | Break | Lose | Work
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The brokers answer a commit that is under way, which nobody waited for so far."""
+
+
+Step = Poll | Turn | Serve | Revoke | Fail | Break | Lose | Work | Answer
 PARTITION = st.integers(0, PARTITIONS - 1)
 STEPS = st.lists(
     st.one_of(
@@ -81,6 +86,7 @@ STEPS = st.lists(
         st.builds(Break),
         st.builds(Lose),
         st.builds(Work),
+        st.builds(Answer),
     ),
     max_size=40,
 )
@@ -91,6 +97,7 @@ class World:
     """A worker with its consumer thread played: it polls on from where each partition stands."""
 
     loaded: LoadedVersion
+    is_late: bool = False
     device: LaterDevice = field(default_factory=LaterDevice)
     polled: int = 0
     ground: Ground = field(init=False)
@@ -103,6 +110,7 @@ class World:
     def __post_init__(self) -> None:
         self.loaded = replace(self.loaded, device=self.device)
         self.ground = Ground(named(self.loaded, "a"), exactly_once=True)
+        self.ground.transactions.is_late = self.is_late
         self.ground.inbox.put(told.Begin([self.assign(number) for number in range(PARTITIONS)]))
 
     def assign(self, partition: int) -> Assigned:
@@ -138,6 +146,8 @@ class World:
                 self.ground.transactions.losses += 1
             case Work():
                 self.device.settle()
+            case Answer():
+                self.ground.transactions.answer()
 
     def revoke(self, step: Revoke) -> None:
         source = Partition(TOPIC, step.partition)
@@ -172,11 +182,13 @@ LOST_TWICE = [*SCORE, Lose(), LATE, LATE, Lose(), LATE, LATE, Turn(0.02), *SCORE
 """The producer is lost again before the rewind for its first loss is answered, which comes before something is sent."""
 
 
-@given(steps=STEPS)
-@example(steps=LOST_TWICE)
+@given(steps=STEPS, is_late=st.booleans())
+@example(steps=LOST_TWICE, is_late=False)
 @settings(deadline=None)
-def test_what_is_seen_is_what_is_committed_once_each_and_in_order(loaded: LoadedVersion, steps: list[Step]) -> None:
-    world = World(loaded)
+def test_what_is_seen_is_what_is_committed_once_each_and_in_order(
+    loaded: LoadedVersion, steps: list[Step], *, is_late: bool
+) -> None:
+    world = World(loaded, is_late=is_late)
     for step in steps:
         world.act(step)
         for partition in range(PARTITIONS):
@@ -186,6 +198,7 @@ def test_what_is_seen_is_what_is_committed_once_each_and_in_order(loaded: Loaded
     world.ground.transactions.breaks = world.ground.transactions.losses = 0
     for _ in range(SETTLED):
         world.turn(0.5)
+        world.ground.transactions.answer()
     for partition in range(PARTITIONS):
         committed = world.ground.transactions.committed.get(Partition(TOPIC, partition), 0)
         assert committed == world.positions[partition]

@@ -120,7 +120,7 @@ def name(value: object) -> str:
 
 def commit(sink: TransactionalSink, membership: object) -> None:
     sink.send(ONE)
-    sink.commit(POSITIONS, membership, within_s=WITHIN_S)
+    sink.commit(POSITIONS, membership, within_s=WITHIN_S).result()
 
 
 @pytest.mark.parametrize(("request_", "code"), RETRIED, ids=name)
@@ -176,12 +176,15 @@ def test_what_was_refused_in_the_background_is_told_by_the_next_record(
         sink.send(ONE)
 
 
-def test_a_broker_that_takes_its_time_for_every_answer_sees_a_commit(
+def test_a_broker_that_takes_its_time_for_every_answer_sees_a_commit_which_nobody_need_wait_for(
     cluster: MockCluster, sink: TransactionalSink, membership: object
 ) -> None:
     cluster.set_round_trip(milliseconds=1_000)
     try:
-        commit(sink, membership)
+        sink.send(ONE)
+        outcome = sink.commit(POSITIONS, membership, within_s=WITHIN_S)
+        assert not outcome.done()
+        outcome.result()
     finally:
         cluster.set_round_trip(milliseconds=0)
     assert not sink.is_open
@@ -239,7 +242,7 @@ def test_a_commit_that_no_broker_answers_is_undone_and_a_new_producer_goes_on(
     cluster.set_up(is_up=False)
     try:
         with pytest.raises(Undone):
-            sink.commit(POSITIONS, membership, within_s=0.0)
+            sink.commit(POSITIONS, membership, within_s=0.0).result()
         assert not sink.is_open
         clock.now_s += 1.0
         assert not sink.recover(within_s=0.2)
@@ -259,7 +262,7 @@ def test_a_producer_whose_connection_broke_in_a_transaction_begins_no_other(
     cluster.set_up(is_up=False)
     cluster.set_up(is_up=True)
     if ends == "commit":
-        sink.commit(POSITIONS, membership, within_s=WITHIN_S)
+        sink.commit(POSITIONS, membership, within_s=WITHIN_S).result()
     else:
         sink.abort(within_s=WITHIN_S)
     assert sink._producer is not first
@@ -292,7 +295,7 @@ def test_a_commit_whose_positions_no_coordinator_takes_is_undone_in_time(clock: 
         sink.send(ONE)
         cluster.set_up(is_up=False, broker=coordinates)
         with pytest.raises(Undone, match="no coordinator of the group took the positions in time"):
-            sink.commit(POSITIONS, membership, within_s=1.0)
+            sink.commit(POSITIONS, membership, within_s=1.0).result()
         cluster.set_up(is_up=True, broker=coordinates)
         recover(sink, clock)
         commit(sink, membership)

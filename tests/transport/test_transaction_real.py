@@ -54,7 +54,7 @@ class Ground:
 
     def commit(self, sink: TransactionalSink, offset: int) -> None:
         positions = {Partition(self.source, 0): Position(1, offset)}
-        sink.commit(positions, self.member.consumer_group_metadata(), within_s=WITHIN_S)
+        sink.commit(positions, self.member.consumer_group_metadata(), within_s=WITHIN_S).result()
 
     def committed(self) -> int:
         (found,) = self.member.committed([TopicPartition(self.source, 0)], timeout=WITHIN_S)
@@ -121,6 +121,6 @@ def test_one_that_is_no_member_any_more_commits_nothing(ground: Ground) -> None:
     while ground.member.memberid():
         ground.member.poll(0.1)
     with pytest.raises(Undone):
-        sink.commit({Partition(ground.source, 0): Position(1, 1)}, stale, within_s=WITHIN_S)
+        sink.commit({Partition(ground.source, 0): Position(1, 1)}, stale, within_s=WITHIN_S).result()
     sink.abort(within_s=WITHIN_S)
     assert ground.seen() == []
