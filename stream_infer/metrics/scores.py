@@ -34,20 +34,20 @@ class Said:
     confidence: NDArray[np.float32] | None = None
     withheld: NDArray[np.bool_] | None = None
 
-    def counted(self) -> NDArray[np.int64]:
-        """Return how many rows there are of each label, those without one last."""
+    def add_to(self, counts: list[int]) -> None:
+        """Count the rows of each label, those without one last."""
         if self.labels is None or self.label_index is None:
-            return np.array([self.rows])
-        most = min(len(self.labels), MOST_LABELS)
+            counts[-1] += self.rows
+            return
+        last = len(counts) - 2
         found = self._kept(self.label_index)
         if len(found) <= FEW:
-            counts = np.zeros(most + 1, dtype=np.int64)
             for label in found.tolist():
-                counts[min(label, most - 1)] += 1
+                counts[min(label, last)] += 1
         else:
-            counts = np.bincount(np.minimum(found, most - 1), minlength=most + 1)
-        counts[most] = self.rows - len(found)
-        return counts
+            for label, count in enumerate(np.bincount(np.minimum(found, last)).tolist()):
+                counts[label] += count
+        counts[-1] += self.rows - len(found)
 
     def confidences(self) -> NDArray[np.float32] | None:
         """Return the confidences that are known."""
@@ -65,13 +65,13 @@ class _Version:
         named = labels or ()
         shown = named if len(named) <= MOST_LABELS else (*named[: MOST_LABELS - 1], OTHER)
         self.names = (*shown, NO_LABEL)
-        self.counts = np.zeros(len(self.names), dtype=np.int64)
+        self.counts = [0] * len(self.names)
         self.confidence = Buckets(SHARE_BUCKETS)
 
     def by_name(self) -> Tally[str]:
         """Return the counts by label, of two labels of one name together."""
         tally: Tally[str] = Tally()
-        for name, count in zip(self.names, self.counts.tolist(), strict=True):
+        for name, count in zip(self.names, self.counts, strict=True):
             if count or name != NO_LABEL:
                 tally[name] += count
         return tally
@@ -91,7 +91,7 @@ class Scores(Collector):
         self._versions.move_to_end(said.version)
         if len(self._versions) > MOST_VERSIONS:
             self._versions.popitem(last=False)
-        found.counts += said.counted()
+        said.add_to(found.counts)
         if (confidences := said.confidences()) is not None:
             found.confidence.observe(confidences)
 

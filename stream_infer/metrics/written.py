@@ -1,7 +1,7 @@
 """What the threads count while they work. Values are added per batch, never per record."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import numpy as np
@@ -11,12 +11,28 @@ from prometheus_client import Gauge
 from stream_infer.clock import Clock
 from stream_infer.errors import Reject
 from stream_infer.metrics.busy import BusyTime, RecentShare, Sums
-from stream_infer.metrics.histogram import FEW
+from stream_infer.metrics.histogram import FEW, Buckets
 from stream_infer.metrics.scores import Said
 from stream_infer.metrics.table import TRIGGERS, Table
 from stream_infer.metrics.unsure import Totals, Unsure
 
 MS_PER_S: Final = 1000.0
+
+
+class _Timed:
+    """The time for which a block lasts; a generator as a block costs three times as much."""
+
+    def __init__(self, series: Buckets, clock: Clock) -> None:
+        self._series = series
+        self._clock = clock
+        self._began_s = 0.0
+
+    def __enter__(self) -> None:
+        self._began_s = self._clock.monotonic_s()
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self._series.add(self._clock.monotonic_s() - self._began_s)
 
 
 class Metrics(Table):
@@ -65,12 +81,9 @@ class Metrics(Table):
         """Note how long it took until something else served."""
         self.swap_seconds.labels("switching").observe(seconds)
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one step of one batch."""
-        started_s = self._clock.monotonic_s()
-        yield
-        self.stage_seconds[name].add(self._clock.monotonic_s() - started_s)
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Time one step of one batch, which does not count where it raises."""
+        return _Timed(self.stage_seconds[name], self._clock)
 
     def answered(self, said: Said, *, timestamps_ms: NDArray[np.int64]) -> None:
         """Note predictions: what was said, and the timestamps of their records; -1 stands for none."""

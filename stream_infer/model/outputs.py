@@ -79,8 +79,10 @@ def _classify(output: NDArray[np.floating], outputs: Outputs) -> Scored:
 
 
 def _narrow(output: NDArray[np.floating]) -> NDArray[np.float32]:
+    if output.dtype == np.float32:
+        return output
     with np.errstate(over="ignore"):
-        return output.astype(np.float32, copy=False)
+        return output.astype(np.float32)
 
 
 def _checked(output: object, *, rows: int) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """The scores of a batch: the value that the model hands on, and its Arrow columns."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,20 +54,31 @@ class Scored:
         """Return the labels' names as strings, null where there is none."""
         if self.labels is None:
             return pa.nulls(len(self), pa.string())
-        return pa.array(self.labels).take(self._column(self.label_index, pa.int64()))
+        return _names(self.labels).take(self._column(self.label_index, pa.int64()))
 
     def scores_column(self) -> pa.Array:
         """Return scores as lists of float32, empty where they are withheld."""
-        ends, kept = np.arange(len(self) + 1, dtype=np.int32), self.scores
+        kept, ends = self.scores, _ends(*self.scores.shape)
         if self.withheld is not None:
-            ends[1:] = (~self.withheld).cumsum(dtype=np.int32)
             kept = kept[~self.withheld]
-        return pa.ListArray.from_arrays(pa.array(ends * np.int32(kept.shape[1])), pa.array(kept.reshape(-1)))
+            ends = pa.array(np.append(0, (~self.withheld).cumsum() * kept.shape[1]).astype(np.int32))
+        return pa.ListArray.from_arrays(ends, pa.array(kept.reshape(-1)))
 
     def _column(self, values: NDArray[Any] | None, kind: pa.DataType) -> pa.Array:
         if values is None:
             return pa.nulls(len(self), kind)
         return pa.array(values, type=kind, mask=self.withheld)
+
+
+@lru_cache(maxsize=64)
+def _ends(rows: int, width: int) -> pa.Array:
+    """Return where lists of `width` items begin and end."""
+    return pa.array(np.arange(rows + 1, dtype=np.int32) * np.int32(width))
+
+
+@lru_cache(maxsize=16)
+def _names(labels: tuple[str, ...]) -> pa.Array:
+    return pa.array(labels)
 
 
 def _take(values: NDArray[Any] | None, rows: NDArray[Any]) -> NDArray[Any] | None:

@@ -35,7 +35,7 @@ class Encoded:
 class _Batch:
     inferred: Inferred
     scored: Scored
-    inferred_at: pa.Scalar
+    inferred_at: pa.Array
 
 
 Fill = Callable[[_Batch], pa.Array]
@@ -75,7 +75,7 @@ class PredictionEncoder:
 
     def encode(self, inferred: Inferred, scored: Scored, *, now_s: float) -> Encoded:
         """Encode one batch and its scores; `now_s` is wall-clock seconds and becomes `inferred_at`."""
-        batch = _Batch(inferred, scored, _moment(now_s, self._moment_type))
+        batch = _Batch(inferred, scored, _moments(now_s, self._moment_type, len(inferred.rows)))
         arrays = [fill(batch) for fill in self._fills]
         rows = inferred.rows.tolist()
         return self._encode_or_halve(arrays, rows)
@@ -197,10 +197,11 @@ def _holds_micros(kind: pa.DataType) -> bool:
     return True
 
 
-def _moment(now_s: float, wanted: pa.DataType) -> pa.Scalar:
+def _moments(now_s: float, wanted: pa.DataType, rows: int) -> pa.Array:
     micros = int(now_s * PER_S["us"])
     ticks = micros * PER_S[wanted.unit] // PER_S["us"] if pa.types.is_timestamp(wanted) else micros
-    return pa.scalar(ticks, wanted)
+    # A scalar of a time is dearer to make than a column of numbers.
+    return pa.array(np.full(rows, ticks)).view(wanted)
 
 
 def _version(read: Callable[[_Batch], object]) -> Fill:
@@ -248,7 +249,7 @@ _FILLS: Final[Mapping[str, Fill]] = {
     "model_digest": _version(lambda batch: batch.inferred.served.version.digest),
     "revision": _version(lambda batch: batch.inferred.served.revision),
     "variant": _version(lambda batch: batch.inferred.served.variant),
-    "inferred_at": lambda batch: pa.repeat(batch.inferred_at, len(batch.inferred.rows)),
+    "inferred_at": lambda batch: batch.inferred_at,
     "prediction": _score(Scored.prediction_column),
     "label": _score(Scored.label_column),
     "confidence": _score(Scored.confidence_column),

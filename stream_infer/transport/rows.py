@@ -62,6 +62,7 @@ class RowByRow:
     def send(self, outgoing: Outgoing, *, refused: Callable[[int], None]) -> None:
         """Hand rows over; see `RowProducer.send`."""
         _send_each(self.client, outgoing, refused)
+        self.client.poll(0)
 
     def failure(self) -> Failure | None:
         """Return the first failure; see `RowProducer.failure`."""

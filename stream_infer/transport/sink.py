@@ -65,7 +65,6 @@ class Sink:
         self._raise_failure()
         unsent: list[Unsent] = []
         self._rows.send(outgoing, refused=lambda row: unsent.extend(self._send_slowly(outgoing, row)))
-        self._producer.poll(0)
         return unsent
 
     def flush(self) -> None:
