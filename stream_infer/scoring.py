@@ -25,7 +25,8 @@ from stream_infer.pipeline.answer import Answers
 from stream_infer.pipeline.calls import CallWatch
 from stream_infer.pipeline.commit import AtLeastOnce, Commit
 from stream_infer.pipeline.decode import KeyReader
-from stream_infer.pipeline.encode import PredictionEncoder, key_column
+from stream_infer.pipeline.encode import PredictionEncoder
+from stream_infer.pipeline.fills import key_column
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.limit import Allowed
 from stream_infer.pipeline.path import BatchPath, Limits, Steps

@@ -13,27 +13,37 @@ from_json, choice                        values that come as JSON instead
 
 from stream_infer.avro.arrow import column, path_type
 from stream_infer.avro.decoder import Decoded, Decoder
-from stream_infer.avro.encoder import Encoder
+from stream_infer.avro.encoder import UNFIT, Encoder, holds_items
 from stream_infer.avro.framing import InputFormat, OutputFormat
 from stream_infer.avro.keys import KeyColumn, KeyDecoder, is_key_path
 from stream_infer.avro.registry import SchemaNotFound, SchemaSource
 from stream_infer.avro.schemas import AvroSchema, load_schema, parse_schema, with_passthrough
+from stream_infer.avro.to_python import values_of
+from stream_infer.avro.tree import ArrayOf, AvroType, Field, Primitive, present
 
 __all__ = [
+    "UNFIT",
+    "ArrayOf",
     "AvroSchema",
+    "AvroType",
     "Decoded",
     "Decoder",
     "Encoder",
+    "Field",
     "InputFormat",
     "KeyColumn",
     "KeyDecoder",
     "OutputFormat",
+    "Primitive",
     "SchemaNotFound",
     "SchemaSource",
     "column",
+    "holds_items",
     "is_key_path",
     "load_schema",
     "parse_schema",
     "path_type",
+    "present",
+    "values_of",
     "with_passthrough",
 ]

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from stream_infer.avro.rows import RowDecoder
 from stream_infer.avro.schemas import AvroSchema
 from stream_infer.avro.spell import Plain
 from stream_infer.avro.to_python import rows_of
-from stream_infer.avro.tree import ArrayOf, AvroType, MapOf, Record, optional
+from stream_infer.avro.tree import ArrayOf, AvroType, MapOf, Record, present
 from stream_infer.errors import WrongUse
 from stream_infer.packed import Packed
 
@@ -47,7 +47,7 @@ class Encoder:
         frame = _frame(schema, output_format, schema_id)
         self._rows = RowEncoder(schema.record, frame=frame)
         fast = fast_encoder(schema.record, frame=frame)
-        self._arrays = [at for at, each in enumerate(schema.fields) if _is_array(each.type)]
+        self._arrays = [at for at, each in enumerate(schema.fields) if holds_items(each.type)]
         self._few_rows = 0 if any(_has_arrays_inside(each.type) for each in schema.fields) else FEW_ROWS
         self._fast = fast if fast is not None and _agree(schema, fast, self._rows) else None
         if self._fast is None:
@@ -70,6 +70,17 @@ class Encoder:
         except UNFIT as error:
             raise ValueError(str(error)) from error
 
+    def prefers_values(self, rows: int, items: int) -> bool:
+        """Return whether so many rows, with so many items in arrays, are encoded sooner by `encode_values`."""
+        return self._fast is None or (rows <= self._few_rows and items <= FEW_ITEMS)
+
+    def encode_values(self, fields: Sequence[list[Any]]) -> list[bytes]:
+        """Return one framed record per row; `fields` are in the schema's order, as `values_of` makes them of columns.
+
+        Raises `ValueError` when a value does not fit its field; nothing is encoded then.
+        """
+        return self._rows.encode_values(fields)
+
     def _encoder_for(self, columns: pa.RecordBatch) -> "RowEncoder | FastEncoder":
         if self._fast is None:
             return self._rows
@@ -82,6 +93,7 @@ class RowEncoder:
     """The reference encoder: fastavro, record by record."""
 
     def __init__(self, record: Record, *, frame: bytes) -> None:
+        self._names = [each.name for each in record.fields]
         self._rows = rows_of(record, "")
         self._frame = frame
         self._schema = parse_schema(Plain().spell(record))
@@ -89,6 +101,11 @@ class RowEncoder:
     def encode(self, columns: pa.RecordBatch) -> list[bytes]:
         """Return one framed record per row; raises `ValueError` when a value does not fit its field."""
         return [self._encoded(each) for each in self._rows(columns.columns, columns.num_rows)]
+
+    def encode_values(self, fields: Sequence[list[Any]]) -> list[bytes]:
+        """Return one framed record per row of Python values; raises as `encode` does."""
+        names = self._names
+        return [self._encoded(dict(zip(names, row, strict=True))) for row in zip(*fields, strict=True)]
 
     def _encoded(self, value: object) -> bytes:
         buffer = BytesIO()
@@ -164,17 +181,18 @@ def _frame_fields(frame: bytes) -> list[_FrameField]:
     return [_FrameField("boolean", pa.scalar(value=False)), _FrameField("float", schema_id)]
 
 
-def _is_array(avro_type: AvroType) -> bool:
-    return isinstance(optional(avro_type) or avro_type, ArrayOf | MapOf)
+def holds_items(avro_type: AvroType) -> bool:
+    """Return whether a type is a list or a map, or null."""
+    return isinstance(present(avro_type), ArrayOf | MapOf)
 
 
 def _has_arrays_inside(avro_type: AvroType) -> bool:
     """Return whether a type has arrays further down, whose items nobody counts for each batch."""
-    match optional(avro_type) or avro_type:
+    match present(avro_type):
         case ArrayOf(items=inner) | MapOf(values=inner):
-            return _is_array(inner) or _has_arrays_inside(inner)
+            return holds_items(inner) or _has_arrays_inside(inner)
         case Record() as record:
-            return any(_is_array(each.type) or _has_arrays_inside(each.type) for each in record.fields)
+            return any(holds_items(each.type) or _has_arrays_inside(each.type) for each in record.fields)
         case _:
             return False
 

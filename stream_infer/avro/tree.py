@@ -117,6 +117,11 @@ def optional(avro_type: AvroType) -> AvroType | None:
     return None
 
 
+def present(avro_type: AvroType) -> AvroType:
+    """Return T for T, and for a union of null and T alone."""
+    return optional(avro_type) or avro_type
+
+
 def children(avro_type: AvroType) -> Iterator[AvroType]:
     """Yield the types directly inside a type."""
     match avro_type:

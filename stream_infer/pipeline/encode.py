@@ -1,23 +1,20 @@
 """Encode: scores and their inputs to prediction records."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from stream_infer.avro import AvroSchema, Encoder, column, is_key_path, path_type
+from stream_infer.avro import UNFIT, AvroSchema, Encoder, Field, holds_items, is_key_path, path_type, present, values_of
 from stream_infer.errors import Reason, Reject, Stage, Stop
 from stream_infer.model import Scored
+from stream_infer.pipeline.fills import FILLS, Batch, Fill, copied, event_field, moment, repeated
 from stream_infer.pipeline.infer import Inferred
-from stream_infer.records import Place
 
-PER_S: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-SOME_MICROS: Final = 1_700_000_000_123_457
-"""A moment as long as those to come."""
+INFERRED_AT: Final = "inferred_at"
 FEW: Final = 8
 """Rows that are encoded one by one rather than halved once more."""
 
@@ -31,18 +28,43 @@ class Encoded:
     rejects: tuple[Reject, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    inferred: Inferred
-    scored: Scored
-    inferred_at: pa.Array
+class _Target:
+    """One field of the prediction schema, and what fills it."""
 
+    def __init__(self, field: Field, arrow: pa.Field, fill: Fill) -> None:
+        self._arrow = arrow
+        self._fill = fill
+        self._to_python = values_of(field.type, field.name)
+        self._values = fill.values if present(field.type) == fill.plain else None
+        self._same = lru_cache(maxsize=64)(self._converted)
 
-Fill = Callable[[_Batch], pa.Array]
+    def column(self, batch: Batch) -> pa.Array:
+        """Return the field's column, not yet in its type."""
+        return self._fill.column(batch)
+
+    def values(self, batch: Batch) -> list[Any]:
+        """Return the field's values as fastavro writes them; raises as `typed` does, and `UNFIT`."""
+        if self._fill.constant is not None:
+            return [self._same(self._fill.constant(batch))] * len(batch)
+        found = self._values(batch) if self._values is not None else None
+        return self._to_python(self.typed(self.column(batch))) if found is None else found
+
+    def typed(self, array: pa.Array) -> pa.Array:
+        """Return the array in the field's type; raises `ValueError` when a value does not fit, `Stop` when none can."""
+        if array.type == self._arrow.type:
+            return array
+        try:
+            return array.cast(self._arrow.type)
+        except pa.ArrowNotImplementedError as error:
+            message = f"schemas.output has {self._arrow.name} as {self._arrow.type}, which {array.type} cannot become"
+            raise Stop(message) from error
+
+    def _converted(self, value: object) -> object:
+        return self._to_python(self.typed(repeated(value, 1)))[0]
 
 
 class PredictionEncoder:
-    """Builds the columns of the prediction schema and encodes them.
+    """Builds the fields of the prediction schema and encodes them.
 
     `reader` are the input's columns; `event_fields` maps event_id, entity_id and event_time to their paths in it, or
     None; `passthrough` are input fields copied under their own names. Raises `Stop` for a field of the schema that
@@ -59,30 +81,32 @@ class PredictionEncoder:
         passthrough: tuple[str, ...],
     ) -> None:
         self._schema = schema.arrow_schema
-        self._fields = list(self._schema)
         self._encoder = encoder
-        copied = {name: path for name, path in event_fields.items() if path is not None and not is_key_path(path)}
-        for name, path in {**copied, **dict.fromkeys(passthrough)}.items():
+        paths = {name: path for name, path in event_fields.items() if path is not None and not is_key_path(path)}
+        for name, path in {**paths, **dict.fromkeys(passthrough)}.items():
             _check_copy(reader, path or name, name=name, schema=self._schema)
-        fills = {**_FILLS, **{name: _event_field(name, path) for name, path in event_fields.items()}}
-        clash = sorted(set(fills) & set(passthrough))
+        fills = {**FILLS, **{name: event_field(name, path) for name, path in event_fields.items()}}
+        clash = sorted({*fills, INFERRED_AT}.intersection(passthrough))
         if clash:
             message = f"schemas.passthrough names {clash[0]}, which is a prediction's own field: expected another field"
             raise Stop(message)
-        fills.update({name: _copy(name) for name in passthrough})
-        self._fills = [self._fill(name, fills) for name in self._schema.names]
-        self._moment_type = _moment_type(self._schema)
+        fills.update({name: copied(name) for name in passthrough})
+        self._targets = [_target(field, self._schema.field(field.name), fills) for field in schema.fields]
+        # Whose items nobody counts before they are columns.
+        self._has_items = any(holds_items(field.type) for field in schema.fields if field.name != "scores")
 
     def encode(self, inferred: Inferred, scored: Scored, *, now_s: float) -> Encoded:
         """Encode one batch and its scores; `now_s` is wall-clock seconds and becomes `inferred_at`."""
-        batch = _Batch(inferred, scored, _moments(now_s, self._moment_type, len(inferred.rows)))
-        arrays = [fill(batch) for fill in self._fills]
-        rows = inferred.rows.tolist()
-        return self._encode_or_halve(arrays, rows)
+        batch, rows = Batch(inferred, scored, now_s), inferred.rows.tolist()
+        if not self._has_items and self._encoder.prefers_values(len(rows), scored.scores.size):
+            # What does not fit is found below.
+            with suppress(ValueError, *UNFIT):
+                return Encoded(self._encoder.encode_values([each.values(batch) for each in self._targets]), rows, ())
+        return self._encode_or_halve([each.column(batch) for each in self._targets], rows)
 
     def _encode(self, arrays: list[pa.Array]) -> Sequence[bytes]:
         """Return the rows as bytes; raises `ValueError` when a value does not fit."""
-        typed = [_typed(array, field) for array, field in zip(arrays, self._fields, strict=True)]
+        typed = [target.typed(array) for array, target in zip(arrays, self._targets, strict=True)]
         return self._encoder.encode(pa.RecordBatch.from_arrays(typed, schema=self._schema))
 
     def _encode_in_halves(self, arrays: list[pa.Array], rows: list[int]) -> Encoded:
@@ -119,12 +143,15 @@ class PredictionEncoder:
                 rejects.append(Reject(row, Stage.ENCODE, Reason.UNENCODABLE, message))
         return Encoded(values, kept, tuple(rejects))
 
-    def _fill(self, name: str, fills: Mapping[str, Fill]) -> Fill:
-        if name not in fills:
-            known = ", ".join(sorted(fills))
-            message = f"schemas.output has a field {name} that nothing fills: expected one of {known}"
-            raise Stop(message)
-        return fills[name]
+
+def _target(field: Field, arrow: pa.Field, fills: Mapping[str, Fill]) -> _Target:
+    if field.name == INFERRED_AT:
+        return _Target(field, arrow, moment(arrow.type, present(field.type)))
+    if field.name not in fills:
+        known = ", ".join(sorted({*fills, INFERRED_AT}))
+        message = f"schemas.output has a field {field.name} that nothing fills: expected one of {known}"
+        raise Stop(message)
+    return _Target(field, arrow, fills[field.name])
 
 
 def _check_copy(reader: pa.Schema, path: str, *, name: str, schema: pa.Schema) -> None:
@@ -137,124 +164,3 @@ def _check_copy(reader: pa.Schema, path: str, *, name: str, schema: pa.Schema) -
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         message = f"the input's {path} is {found}, which cannot become the prediction's {name}: expected {wanted}"
         raise Stop(message) from error
-
-
-def key_column(name: str) -> str:
-    """Return the name under which the decode step adds an event field that it read from the record key."""
-    return f"key:{name}"
-
-
-def _event_field(name: str, path: str | None) -> Fill:
-    if path is None:
-        return lambda batch: pa.nulls(len(batch.inferred.rows))
-    if is_key_path(path):
-        return lambda batch: batch.inferred.columns.column(key_column(name))
-    return _copy(path)
-
-
-def _copy(path: str) -> Fill:
-    return lambda batch: column(batch.inferred.columns, path)
-
-
-def _typed(array: pa.Array, field: pa.Field) -> pa.Array:
-    """Return the array in its field's type; raises `ValueError` when a value does not fit it, `Stop` when none can."""
-    if array.type == field.type:
-        return array
-    try:
-        return array.cast(field.type)
-    except pa.ArrowNotImplementedError as error:
-        message = f"schemas.output has {field.name} as {field.type}, which {array.type} cannot become"
-        raise Stop(message) from error
-
-
-@lru_cache(maxsize=64)
-def _constant(value: object, size: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value), size)
-
-
-def _moment_type(schema: pa.Schema) -> pa.DataType:
-    """Return what `inferred_at` is before it is its field's: of its unit where that is a time, else microseconds.
-
-    Raises `Stop` for a field that cannot hold it.
-    """
-    at = schema.get_field_index("inferred_at")
-    found = schema.field(at).type if at >= 0 else pa.int64()
-    if pa.types.is_timestamp(found):
-        return found
-    if not _holds_micros(found):
-        message = f"schemas.output has inferred_at as {found}: expected a timestamp, or a long, double or string"
-        raise Stop(message)
-    return pa.int64()
-
-
-def _holds_micros(kind: pa.DataType) -> bool:
-    if pa.types.is_time(kind) or pa.types.is_boolean(kind):
-        return False
-    try:
-        pa.array([SOME_MICROS]).cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return False
-    return True
-
-
-def _moments(now_s: float, wanted: pa.DataType, rows: int) -> pa.Array:
-    micros = int(now_s * PER_S["us"])
-    ticks = micros * PER_S[wanted.unit] // PER_S["us"] if pa.types.is_timestamp(wanted) else micros
-    # A scalar of a time is dearer to make than a column of numbers.
-    return pa.array(np.full(rows, ticks)).view(wanted)
-
-
-def _version(read: Callable[[_Batch], object]) -> Fill:
-    return lambda batch: _constant(read(batch), len(batch.inferred.rows))
-
-
-def _topics(batch: _Batch) -> pa.Array:
-    records = batch.inferred.records
-    if records.origins:
-        return pa.array([origin.source.topic for origin in _origins(batch)])
-    names = [run.source.topic for run in records.runs]
-    if len(set(names)) == 1:
-        return _constant(names[0], len(batch.inferred.rows))
-    return pa.array(names).take(pa.array(_run_of_rows(batch)))
-
-
-def _partitions(batch: _Batch) -> pa.Array:
-    if batch.inferred.records.origins:
-        return pa.array([origin.source.partition for origin in _origins(batch)], type=pa.int32())
-    numbers = np.array([run.source.partition for run in batch.inferred.records.runs], dtype=np.int32)
-    return pa.array(numbers[_run_of_rows(batch)])
-
-
-def _run_of_rows(batch: _Batch) -> NDArray[np.intp]:
-    return batch.inferred.records.run_numbers()[batch.inferred.rows]
-
-
-def _origins(batch: _Batch) -> list[Place]:
-    return [batch.inferred.records.origin(row) for row in batch.inferred.rows.tolist()]
-
-
-def _offsets(batch: _Batch) -> pa.Array:
-    if batch.inferred.records.origins:
-        return pa.array([origin.offset for origin in _origins(batch)], type=pa.int64())
-    return pa.array(batch.inferred.records.offsets[batch.inferred.rows])
-
-
-def _score(read: Callable[[Scored], pa.Array]) -> Fill:
-    return lambda batch: read(batch.scored)
-
-
-_FILLS: Final[Mapping[str, Fill]] = {
-    "model_name": _version(lambda batch: batch.inferred.served.version.name),
-    "model_version": _version(lambda batch: batch.inferred.served.version.version),
-    "model_digest": _version(lambda batch: batch.inferred.served.version.digest),
-    "revision": _version(lambda batch: batch.inferred.served.revision),
-    "variant": _version(lambda batch: batch.inferred.served.variant),
-    "inferred_at": lambda batch: batch.inferred_at,
-    "prediction": _score(Scored.prediction_column),
-    "label": _score(Scored.label_column),
-    "confidence": _score(Scored.confidence_column),
-    "scores": _score(Scored.scores_column),
-    "source_topic": _topics,
-    "source_partition": _partitions,
-    "source_offset": _offsets,
-}
