@@ -1,12 +1,13 @@
 """Micro-batching by size or deadline. Pure: no clock, no thread, no I/O.
 
 `max_batch_size` and `max_queue_delay` mean what they mean in Triton's dynamic batcher, with the delay counted from
-the oldest record's arrival.
+the oldest record's arrival until the model is called.
 """
 
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from stream_infer.records import Records, concat
 
@@ -27,14 +28,37 @@ class Batch:
     trigger: Trigger
 
 
-class Batcher:
-    """Collects polls and cuts batches from them, in arrival order: every record is in exactly one batch.
+WEIGHT: Final = 1 / 16
+MOST: Final = 0.25
+"""Share of the delay."""
 
-    `_cursor` is the first row of the oldest poll that no batch has taken yet.
-    """
+
+class HeadStart:
+    """How much before its deadline a batch is cut, so that the model is called by then: as long as that took lately."""
 
     def __init__(self, *, max_queue_delay_s: float) -> None:
         self._max_queue_delay_s = max_queue_delay_s
+        self.seconds = 0.0
+
+    def note(self, took_s: float) -> None:
+        """Note how long it took from when a batch was due to be cut until the model was called.
+
+        What takes longer than the delay is no way to the model: something else held it up.
+        """
+        if took_s <= self._max_queue_delay_s:
+            longer_s = self.seconds + WEIGHT * (took_s - self.seconds)
+            self.seconds = min(longer_s, MOST * self._max_queue_delay_s)
+
+
+class Batcher:
+    """Collects polls and cuts batches from them, in arrival order: every record is in exactly one batch.
+
+    `head_start` may be shared with others. `_cursor` is the first row of the oldest poll that no batch has taken yet.
+    """
+
+    def __init__(self, *, max_queue_delay_s: float, head_start: HeadStart | None = None) -> None:
+        self._max_queue_delay_s = max_queue_delay_s
+        self._head_start = head_start or HeadStart(max_queue_delay_s=max_queue_delay_s)
         self._pending: deque[Records] = deque()
         self._cursor = 0
         self._count = 0
@@ -54,7 +78,9 @@ class Batcher:
 
     def due_s(self) -> float | None:
         """Return the monotonic time at which the oldest record has waited long enough; None when nothing waits."""
-        return self._pending[0].arrived_s + self._max_queue_delay_s if self._pending else None
+        if not self._pending:
+            return None
+        return self._pending[0].arrived_s + self._max_queue_delay_s - self._head_start.seconds
 
     def next_batch(self, now_s: float, *, max_batch_size: int, most: int = 1, drain: bool = False) -> Batch | None:
         """Cut the next batch if one is full, or due, or `drain` asks for what is there; else None.

@@ -12,7 +12,7 @@ import numpy as np
 
 from stream_infer.model import LoadedVersion
 from stream_infer.model.serving import Serving, Variant
-from stream_infer.pipeline.batch import Batcher, Trigger
+from stream_infer.pipeline.batch import Batcher, HeadStart, Trigger
 from stream_infer.pipeline.commit import NEVER
 from stream_infer.records import Records, concat
 
@@ -36,13 +36,11 @@ class Dealt:
 class _Lane:
     """The rows that wait for one variant, at most `max_batch_size` of which go together."""
 
-    def __init__(
-        self, variant: Variant, version: LoadedVersion, *, max_batch_size: int, max_queue_delay_s: float
-    ) -> None:
+    def __init__(self, variant: Variant, version: LoadedVersion, *, max_batch_size: int, batcher: Batcher) -> None:
         self.variant = variant
         self._version = version
         self._max_batch_size = max_batch_size
-        self.batcher = Batcher(max_queue_delay_s=max_queue_delay_s)
+        self.batcher = batcher
 
     @property
     def max_batch_size(self) -> int:
@@ -72,6 +70,7 @@ class Lanes:
     def __init__(self, serving: Serving, *, max_batch_size: int, max_queue_delay_s: float) -> None:
         self._max_batch_size = max_batch_size
         self._max_queue_delay_s = max_queue_delay_s
+        self._head_start = HeadStart(max_queue_delay_s=max_queue_delay_s)
         self._router = serving.router
         self._numbers = count(1)
         self._lanes = self._lanes_for(serving)
@@ -108,6 +107,12 @@ class Lanes:
         batch = lane.batcher.next_batch(now_s, max_batch_size=size, most=most, drain=drain)
         return Dealt(batch.records, lane.variant, batch.trigger, size, next(self._numbers)) if batch else None
 
+    def note_call(self, dealt: Dealt, now_s: float) -> None:
+        """Note when the model is called for what was dealt: later batches are cut so much sooner."""
+        if dealt.trigger is Trigger.DELAY:
+            was_due_s = dealt.records.arrived_s + self._max_queue_delay_s - self._head_start.seconds
+            self._head_start.note(now_s - was_due_s)
+
     def take_all(self) -> list[Records]:
         """Take out everything that waits."""
         return [part for lane in self._lanes for part in lane.batcher.take_all()]
@@ -127,9 +132,12 @@ class Lanes:
 
     def _lanes_for(self, serving: Serving) -> list[_Lane]:
         return [
-            _Lane(variant, version, max_batch_size=self._max_batch_size, max_queue_delay_s=self._max_queue_delay_s)
+            _Lane(variant, version, max_batch_size=self._max_batch_size, batcher=self._batcher())
             for variant, version in zip(Variant, serving.versions, strict=False)
         ]
+
+    def _batcher(self) -> Batcher:
+        return Batcher(max_queue_delay_s=self._max_queue_delay_s, head_start=self._head_start)
 
 
 def in_order(parts: Sequence[Records]) -> Records:

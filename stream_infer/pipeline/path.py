@@ -194,6 +194,7 @@ class BatchPath:
         self._held.relax()
         self._live_rows = min(len(records), dealt.batch_size)
         self._steps.commit.expect()
+        self._lanes.note_call(dealt, self._clock.monotonic_s())
         with self._metrics.stage("infer"):
             served = Served(self._slot.serving, dealt.variant, dealt.number)
             launched = launch(decoded, served, batch_size=dealt.batch_size, calling=self.watch.calling, began_s=now_s)

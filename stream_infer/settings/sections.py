@@ -128,7 +128,7 @@ class Batching(Section):
     max_batch_size: Count = 256
     """Records in one batch at most; the version's manifest may lower it."""
     max_queue_delay_ms: Milliseconds = 5
-    """Milliseconds that a batch waits for more, from its oldest record's arrival; 0: take what is there."""
+    """Milliseconds that a batch waits for more, from its oldest record's arrival to the call; 0: take what is there."""
     max_concurrent_batches: Count = 2
     """Batches between decode and encode at once."""
     queue_limit_records: Count = 16384

@@ -1,9 +1,10 @@
 """Laws of the batcher."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_infer.pipeline.batch import Batch, Batcher, Trigger
+from stream_infer.pipeline.batch import Batch, Batcher, HeadStart, Trigger
 from stream_infer.records import Records
 from tests.pipeline.polls import make_records, places, polls
 
@@ -63,6 +64,37 @@ def test_a_batch_knows_the_position_of_each_of_its_rows(made: list[Records], siz
 def test_only_a_full_batch_is_cut_for_its_size(made: list[Records], size: int) -> None:
     for _, batch in run(made, size=size, delay_s=0.005):
         assert batch.trigger is not Trigger.SIZE or len(batch.records) == size
+
+
+@given(took_s=st.lists(st.sampled_from([0.0, 0.0002, 0.001, 0.004, 0.02]), max_size=200))
+def test_a_head_start_is_never_more_than_a_quarter_of_the_delay_nor_than_the_way_to_the_model(
+    took_s: list[float],
+) -> None:
+    head_start = HeadStart(max_queue_delay_s=0.005)
+    for each in took_s:
+        head_start.note(each)
+        assert 0.0 <= head_start.seconds <= min(0.00125, max(took_s))
+
+
+def test_a_batch_is_cut_so_soon_that_the_model_is_called_at_its_deadline() -> None:
+    way_s, head_start = 0.0004, HeadStart(max_queue_delay_s=0.005)
+    for _ in range(100):
+        head_start.note(way_s)
+    batcher = Batcher(max_queue_delay_s=0.005, head_start=head_start)
+    batcher.add(make_records([(0, 1)], arrived_s=10.0))
+    assert batcher.due_s() == pytest.approx(10.005 - way_s, abs=1e-5)
+
+
+def test_what_is_held_up_for_longer_than_the_delay_says_nothing_of_the_way() -> None:
+    head_start = HeadStart(max_queue_delay_s=0.005)
+    head_start.note(0.0051)
+    assert head_start.seconds == 0.0
+
+
+def test_without_a_delay_there_is_no_head_start() -> None:
+    head_start = HeadStart(max_queue_delay_s=0.0)
+    head_start.note(0.0)
+    assert head_start.seconds == 0.0
 
 
 def test_the_delay_counts_from_the_oldest_record_and_not_from_the_newest() -> None:

@@ -161,3 +161,36 @@ def test_without_a_canary_rows_are_not_copied(loaded: LoadedVersion) -> None:
 def test_a_canary_needs_a_router(loaded: LoadedVersion) -> None:
     with pytest.raises(ValueError, match="revision 4 has a canary or a router, expected both or neither"):
         Serving(4, loaded, loaded)
+
+
+def called_late(lanes: Lanes, way_s: float, *, rows: int = 1) -> float:
+    """Let a batch be cut when it is due and its model be called after `way_s`; return how late after its arrival."""
+    lanes.add(make_records([(0, row) for row in range(rows)], arrived_s=10.0))
+    cut_s = max(lanes.due_s(), 10.0)
+    dealt = lanes.next_batch(cut_s)
+    assert dealt is not None
+    lanes.note_call(dealt, cut_s + way_s)
+    return cut_s + way_s - 10.0
+
+
+def test_the_model_comes_to_be_called_at_the_deadline_however_long_the_way_there_is(loaded: LoadedVersion) -> None:
+    lanes = lanes_for(serving(loaded, None))
+    assert called_late(lanes, 0.0005) == pytest.approx(DELAY_S + 0.0005)
+    late = [called_late(lanes, 0.0005) for _ in range(100)]
+    assert late[-1] == pytest.approx(DELAY_S, abs=1e-5)
+
+
+def test_what_is_known_of_the_way_stays_when_something_else_serves(loaded: LoadedVersion) -> None:
+    lanes = lanes_for(serving(loaded, None))
+    for _ in range(100):
+        called_late(lanes, 0.0005)
+    lanes.serve(serving(loaded, 30))
+    lanes.serve(serving(loaded, None))
+    assert called_late(lanes, 0.0005) == pytest.approx(DELAY_S, abs=1e-5)
+
+
+def test_a_batch_that_was_full_says_nothing_of_deadlines(loaded: LoadedVersion) -> None:
+    lanes = lanes_for(serving(loaded, None), size=4)
+    for _ in range(100):
+        called_late(lanes, 0.0005, rows=4)
+    assert called_late(lanes, 0.0) == pytest.approx(DELAY_S)
