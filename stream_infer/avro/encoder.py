@@ -72,7 +72,8 @@ class Encoder:
 
     def prefers_values(self, rows: int, items: int) -> bool:
         """Return whether so many rows, with so many items in arrays, are encoded sooner by `encode_values`."""
-        return self._fast is None or (rows <= self._few_rows and items <= FEW_ITEMS)
+        most = FEW_ROWS if self._fast is None else self._few_rows
+        return rows <= most and items <= FEW_ITEMS
 
     def encode_values(self, fields: Sequence[list[Any]]) -> list[bytes]:
         """Return one framed record per row; `fields` are in the schema's order, as `values_of` makes them of columns.

@@ -105,8 +105,8 @@ class Metrics(Table):
         """Note records without a value."""
         self._unsure.skipped += records
 
-    def confirm(self) -> None:
-        """Count what was noted: it stays."""
+    def confirm(self, *, ago_s: float = 0.0) -> None:
+        """Count what was noted: it stays, as was sure `ago_s` ago."""
         unsure, self._unsure = self._unsure, Unsure()
         self._answered += unsure.answered
         self._skipped += unsure.skipped
@@ -117,7 +117,7 @@ class Metrics(Table):
             self.dead_letters_total.labels(stage, reason).inc(count)
         for said in unsure.said:
             self.scores.add(said)
-        now_s = self._clock.wall_s()
+        now_s = self._clock.wall_s() - ago_s
         for stamps_ms in unsure.stamps_ms:
             self._take(stamps_ms, now_s)
 

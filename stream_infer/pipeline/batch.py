@@ -31,6 +31,8 @@ class Batch:
 WEIGHT: Final = 1 / 16
 MOST: Final = 0.25
 """Share of the delay."""
+LONGEST_S: Final = 0.002
+"""What takes longer is not waking up and decoding: other work was under way."""
 
 
 class HeadStart:
@@ -41,11 +43,8 @@ class HeadStart:
         self.seconds = 0.0
 
     def note(self, took_s: float) -> None:
-        """Note how long it took from when a batch was due to be cut until the model was called.
-
-        What takes longer than the delay is no way to the model: something else held it up.
-        """
-        if took_s <= self._max_queue_delay_s:
+        """Note how long it took from when a batch was due to be cut until the model was called."""
+        if took_s <= LONGEST_S:
             longer_s = self.seconds + WEIGHT * (took_s - self.seconds)
             self.seconds = min(longer_s, MOST * self._max_queue_delay_s)
 

@@ -24,12 +24,17 @@ class Commit(Protocol):
         """Whether no model call may begin before the next commit."""
         ...
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a transaction is open whose commit has not begun: the broker keeps it for a limited time."""
+        ...
+
     def finish(self) -> None:
         """Wait for a commit that is under way, as must be done before anything more is produced; raises as it does."""
         ...
 
     def due_s(self) -> float:
-        """Return when the next commit is due; infinity when nothing moved since the last one."""
+        """Return when the next commit is due, or one that is under way is looked at; infinity without either."""
         ...
 
     def expect(self) -> None:
@@ -85,6 +90,7 @@ class AtLeastOnce:
 
     covers_all = False
     must_wait = False
+    is_open = False
 
     def __init__(
         self,

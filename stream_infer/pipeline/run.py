@@ -104,16 +104,26 @@ class Scorer:
         if self._starts_over:
             self._commit.recover()
         else:
-            self._commit_if_due()
-            if not self._commit.must_wait:
-                self._path.advance(drain=False)
-                self._commit_if_due()
+            self._advance()
         if not self._path.is_calling:
             self._give_turn()
         self._desk.answer_one()
-        if not self._holds_open():
+        if self._starts_over or not self._commit.covers_all:
             self._standby.call_once()
         self._standby.release_unused(self._path.uses)
+
+    def _advance(self) -> None:
+        """Move a batch on; what versions on standby need is done between two transactions, however soon they follow.
+
+        A first call of a version may take longer than the broker keeps a transaction open.
+        """
+        self._commit_if_due()
+        if self._commit.must_wait:
+            return
+        if self._commit.covers_all and not self._commit.is_open:
+            self._standby.call_once()
+        self._path.advance(drain=False)
+        self._commit_if_due()
 
     def _look_after_producer(self) -> None:
         """Look after the producer, unless one is waited for already."""
@@ -122,13 +132,9 @@ class Scorer:
             self._look_at_s = now_s + LOOK_S
             self._commit.look()
 
-    def _holds_open(self) -> bool:
-        """Whether a transaction is open: a first call of a version may take longer than the broker keeps that."""
-        return self._commit.covers_all and self._commit.due_s() != NEVER
-
     def _wait_s(self) -> float:
         """Return how long nothing needs to be done; infinity when only a message can change that."""
-        standby_s = NEVER if self._holds_open() else self._standby.wait_s()
+        standby_s = NEVER if self._commit.is_open else self._standby.wait_s()
         if not min(standby_s, self._desk.wait_s()) or (self._path.is_calling and not self._commit.must_wait):
             return 0.0
         if self._starts_over:

@@ -9,6 +9,7 @@ partition is read again from what the broker holds as committed.
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from stream_infer.clock import Clock
@@ -30,6 +31,15 @@ RECOVER_S: Final = 0.5
 AGAIN_FIRST_S: Final = 0.05
 AGAIN_LAST_S: Final = 5.0
 MOST_DOUBLINGS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A commit that began; `open_s` is how long its transaction was open before, None where only positions moved."""
+
+    positions: Positions
+    began_s: float
+    open_s: float | None
 
 
 class ExactlyOnce:
@@ -61,8 +71,7 @@ class ExactlyOnce:
         self._open_s: float | None = None
         self._due_s = self._look_s = NEVER
         self._outcome: Future[float] | None = None
-        self._committing: Positions = {}
-        self._was_open_s = 0.0
+        self._begun = _Begun({}, 0.0, None)
         self._is_long = False
         self._must_rewind = False
         self._rollbacks = 0
@@ -75,7 +84,12 @@ class ExactlyOnce:
     @property
     def must_wait(self) -> bool:
         """Whether no call may begin before the commit: calls are so long that the transaction would not last."""
-        return self._is_long and self._open_s is not None
+        return self._is_long and self.is_open
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a transaction is open whose commit has not begun."""
+        return self._open_s is not None
 
     def expect(self) -> None:
         """Ask for the membership early, so that it is there when a long call is over."""
@@ -112,7 +126,7 @@ class ExactlyOnce:
 
     def _begin_if_possible(self, now_s: float) -> None:
         if self._membership is None or self._ledger.has_gaps(self._ledger.sources()):
-            open_s = self._is_open_s(now_s)
+            open_s = now_s - (now_s if self._open_s is None else self._open_s)
             if open_s > ENDURED * self._timeout_s:
                 what = "this worker is no member of its group" if self._membership is None else "a record waits"
                 raise Undone(f"{what}, and the transaction is open for {open_s:.1f} s")
@@ -163,9 +177,13 @@ class ExactlyOnce:
         self._producer.abort(within_s=ABORT_S)
 
     def abandon(self) -> None:
-        """Roll back for the next owner, who would wait for the broker to do it."""
-        with suppress(StreamInferError):
-            self.finish()
+        """Roll back for the next owner, who would wait for the broker to do it; a commit may end as it is about to."""
+        try:
+            with suppress(StreamInferError):
+                self.finish(within_s=ABANDON_S)
+        except TimeoutError:
+            # The producer is the commit's still.
+            return
         with suppress(StreamInferError):
             self._producer.abort(within_s=ABANDON_S)
 
@@ -180,23 +198,24 @@ class ExactlyOnce:
             self._must_rewind = False
             self._committer.rewind()
 
-    def finish(self) -> None:
-        """Wait for a commit that is under way, and count it; raises `Undone` and `Stop` as it does."""
+    def finish(self, *, within_s: float | None = None) -> None:
+        """Wait for a commit that is under way and count it; raises as it does, or `TimeoutError`."""
         outcome, self._outcome = self._outcome, None
         if outcome is None:
             return
         try:
-            took_s = outcome.result()
+            took_s = outcome.result(within_s)
         finally:
             # What is raised holds this frame: together they would hold the producer until the collector comes.
             del outcome
-        for source, position in self._committing.items():
+        for source, position in self._begun.positions.items():
             self._ledger.confirm(source, position.offset)
         self._rollbacks = 0
         self._metrics.stage_seconds["commit"].add(took_s)
         self._metrics.transactions_total.labels("committed").inc()
-        self._metrics.transaction_seconds.observe(self._was_open_s + took_s)
-        self._metrics.confirm()
+        if self._begun.open_s is not None:
+            self._metrics.transaction_seconds.observe(self._begun.open_s + took_s)
+        self._metrics.confirm(ago_s=self._clock.monotonic_s() - self._begun.began_s - took_s)
 
     def _begin(self, membership: object) -> None:
         """Begin to commit what moved, if anything did; what is asked and finished from here on is for the next one."""
@@ -204,14 +223,10 @@ class ExactlyOnce:
         if moved or self._producer.is_open:
             now_s = self._clock.monotonic_s()
             self._outcome = self._producer.commit(moved, membership, within_s=self._timeout_s)
-            self._committing, self._was_open_s = moved, self._is_open_s(now_s)
+            self._begun = _Begun(moved, now_s, None if self._open_s is None else now_s - self._open_s)
             self._look_s = now_s + LOOK_AGAIN_S
             self._is_long = False
         self._reset()
-
-    def _is_open_s(self, now_s: float) -> float:
-        """Return how long the transaction is open, 0 when none is."""
-        return 0.0 if self._open_s is None else now_s - self._open_s
 
     def _reset(self) -> None:
         self._began_s = self._open_s = self._membership = None

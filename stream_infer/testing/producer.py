@@ -77,9 +77,10 @@ class Fate(Enum):
 class _Outcome(Future[float]):
     """What becomes of a call that ends when it is told to, or when somebody waits for it."""
 
-    def __init__(self, end: Callable[[], None]) -> None:
+    def __init__(self, end: Callable[[], None], *, is_stuck: bool) -> None:
         super().__init__()
         self._end = end
+        self.is_stuck = is_stuck
 
     def settle(self) -> None:
         """Let the call end."""
@@ -93,7 +94,9 @@ class _Outcome(Future[float]):
             self.set_result(0.0)
 
     def result(self, timeout: float | None = None) -> float:
-        """Return the seconds that the call took, or raise what it raised."""
+        """Return the seconds that the call took, or raise what it raised; `TimeoutError` while nobody answers."""
+        if timeout is not None and self.is_stuck:
+            raise TimeoutError
         self.settle()
         return super().result(timeout)
 
@@ -103,6 +106,7 @@ class FakeTransactions(FakeProducer):
 
     `breaks` counts the next calls of `send` during which the transaction turns out to be broken off. While it `is_late`
     a commit lasts until `answer` is called, or somebody waits for it; a call meanwhile is an error of the caller's.
+    While it `is_stuck` besides, nobody who waits for a limited time sees the end of it.
     """
 
     def __init__(self, partitions: dict[str, int], *, fates: Iterable[Fate] = ()) -> None:
@@ -112,7 +116,7 @@ class FakeTransactions(FakeProducer):
         self.memberships: list[object] = []
         self.aborts = 0
         self.breaks = 0
-        self.is_late = False
+        self.is_late = self.is_stuck = False
         self._is_open = False
         self._is_ready = True
         self._under_way: _Outcome | None = None
@@ -148,7 +152,7 @@ class FakeTransactions(FakeProducer):
         if within_s <= 0:
             raise ValueError(f"within_s is {within_s}, expected time to commit in")
         self._begin()
-        self._under_way = outcome = _Outcome(lambda: self._commit(positions, membership))
+        self._under_way = outcome = _Outcome(lambda: self._commit(positions, membership), is_stuck=self.is_stuck)
         if not self.is_late:
             self.answer()
         return outcome

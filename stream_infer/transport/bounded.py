@@ -36,7 +36,7 @@ def unattended(call: Callable[[], object]) -> None:
 def _make(call: Callable[[], T], outcome: Future[T]) -> None:
     try:
         outcome.set_result(call())
-    except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+    except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
         outcome.set_exception(error)
     finally:
         # As above.

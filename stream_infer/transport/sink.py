@@ -1,4 +1,4 @@
-"""Where predictions and dead letters go: one librdkafka producer, used by the compute thread alone."""
+"""Where predictions and dead letters go: one librdkafka producer, which one thread uses at a time."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

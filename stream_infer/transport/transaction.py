@@ -59,7 +59,9 @@ BROKEN_OFF: Final = KafkaError._STATE  # noqa: SLF001 - as above
 
 
 class TransactionalSink(Sink):
-    """See `pipeline.ports.TransactionalProducer`. Used by the compute thread alone; `properties` name the id.
+    """See `pipeline.ports.TransactionalProducer`; `properties` name the id.
+
+    Used by the compute thread, and by nobody but a thread of its own while that commits.
 
     Failed deliveries are not looked at one by one: librdkafka lets no transaction commit that has one.
     """

@@ -127,3 +127,24 @@ def test_a_producer_that_is_committing_is_not_looked_after(late: Ground) -> None
     late.transactions.losses = 1
     late.turn(3, after_s=2.0)
     assert (late.predictions(), late.transactions.losses) == ([], 1)
+
+
+def test_a_worker_that_gives_up_waits_for_no_commit_that_nobody_answers(loaded: LoadedVersion) -> None:
+    ground = owned(loaded)
+    ground.transactions.is_late = ground.transactions.is_stuck = True
+    score(ground)
+    commit(ground)
+    ground.poll([ground.value(1.0)], offset=1)
+    with pytest.raises(Stop, match="delivered offset 1 again"):
+        ground.turn()
+    assert (ground.predictions(), ground.transactions.aborts) == ([], 0)
+
+
+def test_an_answer_is_as_old_as_it_was_when_its_commit_ended(late: Ground) -> None:
+    # Two turns of a second ago; the fake says that it took no time.
+    ended_s = late.clock.now_s - 2.0
+    late.transactions.answer()
+    late.turn(after_s=30.0)
+    latency = next(family for family in late.metrics.registry.collect() if "end_to_end" in family.name)
+    found = next(sample.value for sample in latency.samples if sample.name.endswith("_sum"))
+    assert found == pytest.approx(sum(ended_s - stamp_s for stamp_s in (1.0, 1.001)))

@@ -234,3 +234,27 @@ def test_a_version_is_warmed_between_transactions_only(ground: Ground, loaded: L
     assert warm.done()
     assert calls
     assert not any(calls)
+
+
+def test_a_version_is_warmed_between_transactions_of_a_stream_that_never_pauses(loaded: LoadedVersion) -> None:
+    calls: list[bool] = []
+    inner = loaded.call
+
+    def call(*tensors: torch.Tensor) -> torch.Tensor:
+        busy.clock.now_s += 0.004
+        return inner(*tensors)
+
+    def warmed(*tensors: torch.Tensor) -> torch.Tensor:
+        calls.append(busy.transactions.is_open)
+        return inner(*tensors)
+
+    busy = owned(replace(loaded, call=call))
+    warm = busy.inbox.warm(replace(loaded, version="2", call=warmed))
+    for number in range(4_000):
+        busy.poll([busy.value(1.0)] * 8, offset=8 * number)
+        busy.inbox.put(told.Member(MEMBERSHIP))
+        busy.turn(after_s=0.001)
+    assert warm.done()
+    assert calls
+    assert not any(calls)
+    assert busy.transactions.aborts == 0

@@ -3,12 +3,12 @@
 import gc
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 
-from stream_infer.transport.bounded import bounded
+from stream_infer.transport.bounded import begun, bounded
 
 
 class Client:
@@ -36,13 +36,14 @@ def test_what_a_call_raises_is_raised_and_what_takes_too_long_is_left() -> None:
 
 
 @pytest.mark.usefixtures("_no_collector")
-def test_a_call_that_failed_keeps_its_client_alive_no_longer() -> None:
+@pytest.mark.parametrize("wait", [lambda call: bounded(call, within_s=5.0), lambda call: begun(call).result(5.0)])
+def test_a_call_that_failed_keeps_its_client_alive_no_longer(wait: Callable[[Callable[[], object]], object]) -> None:
     client = Client()
     alive = weakref.ref(client)
     with suppress(ValueError):
-        bounded(client.fail, within_s=5.0)
+        wait(client.fail)
     for thread in threading.enumerate():
-        if thread.name == "bounded-call":
+        if thread.name == "begun-call":
             thread.join(5.0)
     del client
     assert alive() is None
