@@ -81,10 +81,11 @@ class BatchPath:
             limit=RefusalLimit(limits.refusals),
             most_records=limits.queue_limit_records,
             clock=clock,
-            sending=steps.commit.finish,
+            sending=self._wait_for_commit,
             sent=self._note_sent,
         )
         self._live_rows = limits.max_batch_size
+        self._waited_s = 0.0
         self._stretch = Stretch(queue_limit_records=limits.queue_limit_records)
         self._canary = CanaryJudge(self._slot, clock=clock, serve=self._serve)
         self.watch = CallWatch(clock, busy=metrics.device, in_flight=self._in_flight)
@@ -242,8 +243,10 @@ class BatchPath:
         if is_canary and inferred.failed == inferred.given > 1:
             self._give_back(launched, f"no record of a batch of {inferred.given} could be scored")
             return
+        self._waited_s = 0.0
         self.outlet.put(inferred)
-        self._stretch.note(len(inferred.records), took_s=self._clock.monotonic_s() - launched.began_s)
+        took_s = self._clock.monotonic_s() - launched.began_s - self._waited_s
+        self._stretch.note(len(inferred.records), took_s=took_s)
         self._end_if_stopped()
         if is_canary and not self.outlet.stopped:
             self._canary.judge(inferred)
@@ -255,6 +258,12 @@ class BatchPath:
     def _end_if_stopped(self) -> None:
         if self.outlet.stopped:
             self._stop(returned=self._recall())
+
+    def _wait_for_commit(self) -> None:
+        """Wait for a commit that is under way, which says nothing of how long a stretch takes."""
+        began_s = self._clock.monotonic_s()
+        self._steps.commit.finish()
+        self._waited_s += self._clock.monotonic_s() - began_s
 
     def _note_sent(self, inferred: Inferred) -> None:
         """Note that the answers of a batch are with the producer."""

@@ -77,9 +77,10 @@ class Fate(Enum):
 class _Outcome(Future[float]):
     """What becomes of a call that ends when it is told to, or when somebody waits for it."""
 
-    def __init__(self, end: Callable[[], None], *, is_stuck: bool) -> None:
+    def __init__(self, end: Callable[[], None], *, waited_for: Callable[[], None], is_stuck: bool) -> None:
         super().__init__()
         self._end = end
+        self._waited_for = waited_for
         self.is_stuck = is_stuck
 
     def settle(self) -> None:
@@ -97,6 +98,8 @@ class _Outcome(Future[float]):
         """Return the seconds that the call took, or raise what it raised; `TimeoutError` while nobody answers."""
         if timeout is not None and self.is_stuck:
             raise TimeoutError
+        if not self.done():
+            self._waited_for()
         self.settle()
         return super().result(timeout)
 
@@ -106,7 +109,8 @@ class FakeTransactions(FakeProducer):
 
     `breaks` counts the next calls of `send` during which the transaction turns out to be broken off. While it `is_late`
     a commit lasts until `answer` is called, or somebody waits for it; a call meanwhile is an error of the caller's.
-    While it `is_stuck` besides, nobody who waits for a limited time sees the end of it.
+    While it `is_stuck` besides, nobody who waits for a limited time sees the end of it. `waited_for` is called by who
+    waits.
     """
 
     def __init__(self, partitions: dict[str, int], *, fates: Iterable[Fate] = ()) -> None:
@@ -117,6 +121,7 @@ class FakeTransactions(FakeProducer):
         self.aborts = 0
         self.breaks = 0
         self.is_late = self.is_stuck = False
+        self.waited_for: Callable[[], None] = lambda: None
         self._is_open = False
         self._is_ready = True
         self._under_way: _Outcome | None = None
@@ -152,7 +157,9 @@ class FakeTransactions(FakeProducer):
         if within_s <= 0:
             raise ValueError(f"within_s is {within_s}, expected time to commit in")
         self._begin()
-        self._under_way = outcome = _Outcome(lambda: self._commit(positions, membership), is_stuck=self.is_stuck)
+        self._under_way = outcome = _Outcome(
+            lambda: self._commit(positions, membership), waited_for=self.waited_for, is_stuck=self.is_stuck
+        )
         if not self.is_late:
             self.answer()
         return outcome

@@ -9,6 +9,7 @@ import torch
 from stream_infer.errors import Stop
 from stream_infer.model import LoadedVersion
 from stream_infer.pipeline import inbox as told
+from stream_infer.pipeline.stretch import TARGET_S
 from stream_infer.records import Assigned, Partition
 from stream_infer.testing.producer import Fate
 from tests.pipeline.exact import FIRST, MEMBERSHIP, commit, owned, score
@@ -148,3 +149,22 @@ def test_an_answer_is_as_old_as_it_was_when_its_commit_ended(late: Ground) -> No
     latency = next(family for family in late.metrics.registry.collect() if "end_to_end" in family.name)
     found = next(sample.value for sample in latency.samples if sample.name.endswith("_sum"))
     assert found == pytest.approx(sum(ended_s - stamp_s for stamp_s in (1.0, 1.001)))
+
+
+def test_waiting_for_a_commit_makes_no_stretch_shorter(loaded: LoadedVersion) -> None:
+    call_s, wait_s = 0.004, 5.0
+
+    def call(*tensors: torch.Tensor) -> torch.Tensor:
+        ground.clock.now_s += call_s
+        return loaded.call(*tensors)
+
+    def wait() -> None:
+        ground.clock.now_s += wait_s
+
+    ground = owned(replace(loaded, call=call))
+    ground.transactions.is_late, ground.transactions.waited_for = True, wait
+    score(ground)
+    commit(ground)
+    score(ground, offset=2)
+    assert ground.transactions.committed == {FIRST: 2}
+    assert ground.scorer._path._stretch.rows == pytest.approx(2 * TARGET_S / call_s, abs=1)
