@@ -183,7 +183,7 @@ def _frame_fields(frame: bytes) -> list[_FrameField]:
 
 
 def holds_items(avro_type: AvroType) -> bool:
-    """Return whether a type is a list or a map, or null."""
+    """Return whether a type is a list or a map, which may be null."""
     return isinstance(present(avro_type), ArrayOf | MapOf)
 
 
