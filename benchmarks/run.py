@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from benchmarks import plot, report, speed_report
-from benchmarks.competitors import COMPETITORS, FAUST, TUNED, WORDS
+from benchmarks.competitors import COMPETITORS, FAUST, WORDS
 from benchmarks.goals import speed_goals
 from benchmarks.ground import (
     RESULTS,
@@ -71,7 +71,7 @@ def parse() -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--model", choices=list(DEFAULTS), default=SMALL)
     made.add_argument("--sizes", help="of batches, separated by commas")
-    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--runners", help=f"some of {','.join(WORDS)}")
     made.add_argument("--events", type=int)
     made.add_argument("--stock-events", type=int, default=60_000, help="for stock Faust")
@@ -102,8 +102,9 @@ def measure(name: str, batch: int, found: Ground, sources: Sources) -> Figures:
 
 
 def interleaved(options: argparse.Namespace, found: Ground, sources: Sources) -> speed_report.Runs:
-    """Run everybody once a round, after a run that counts for nobody: a broker is slow until Java has compiled it."""
-    measure(TUNED, options.sizes[0], found, sources)
+    """Run everybody once a round, after runs that count for nobody: a broker is slow until Java has compiled it."""
+    for name in options.names:
+        measure(name, max(options.sizes), found, sources)
     runs: defaultdict[tuple[int, str], list[Figures]] = defaultdict(list)
     for number, batch, name in product(range(options.rounds), options.sizes, options.names):
         one = measure(name, batch, found, sources)

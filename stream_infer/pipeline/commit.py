@@ -29,6 +29,11 @@ class Commit(Protocol):
         """Whether a transaction is open whose commit has not begun: the broker keeps it for a limited time."""
         ...
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a commit has begun that is not over, so that `finish` would wait."""
+        ...
+
     def finish(self) -> None:
         """Wait for a commit that is under way, as must be done before anything more is produced; raises as it does."""
         ...
@@ -91,6 +96,7 @@ class AtLeastOnce:
     covers_all = False
     must_wait = False
     is_open = False
+    is_under_way = False
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Outlet: answers leave the worker here, in order, unless so much is refused that they are held back."""
+"""Outlet: answers leave the worker here, in order; what may not leave yet, or is refused too often, is held back."""
 
 import logging
 from collections import deque
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 repeated = Repeated(log)
 
 SAY_AFTER_S: Final = 1.0
+AT_ONCE: Final = float("-inf")
 FULL: Final = 0.5
 """Share of `batching.queue_limit_records` that may be held back: from there on the queue runs dry or full."""
 
@@ -25,9 +26,9 @@ FULL: Final = 0.5
 class Outlet:
     """Sends answers, or holds them back. Used by the compute thread alone; any may read `stopped` and `held_records`.
 
-    `sending` is called before anything leaves, `sent` is told of each batch that has left. `stopped` says why nothing
-    leaves until something else serves, None otherwise; then nothing is held here: what was is with whoever asked
-    `take_back`.
+    `may_send` is asked before anything leaves, with the number of batches that would; what may not is asked for again
+    when `look` is called next. `sent` is told of each batch that has left. `stopped` says why nothing leaves until
+    something else serves, None otherwise; then nothing is held here: what was is with whoever asked `take_back`.
     """
 
     def __init__(
@@ -37,25 +38,26 @@ class Outlet:
         limit: RefusalLimit,
         most_records: int,
         clock: Clock,
-        sending: Callable[[], None],
+        may_send: Callable[[int], bool],
         sent: Callable[[Inferred], None],
     ) -> None:
         self._answers = answers
         self._limit = limit
         self._most_records = max(1, int(most_records * FULL))
         self._clock = clock
-        self._sending = sending
+        self._may_send = may_send
         self._sent = sent
         self._held: deque[Answered] = deque()
         self._tally = Tally()
-        self._since_s = self._look_s = 0.0
+        self._since_s = 0.0
+        self._look_s = AT_ONCE
         self._said = False
         self.stopped: str | None = None
 
     @property
     def held_records(self) -> int:
-        """Records whose answers are held back."""
-        return self._tally.records
+        """Records whose answers are held back because too much is refused."""
+        return 0 if self._look_s == AT_ONCE else self._tally.records
 
     def due_s(self) -> float:
         """Return the monotonic time at which to look again; `NEVER` when nothing is held."""
@@ -117,7 +119,9 @@ class Outlet:
             )
 
     def _send(self) -> None:
-        self._sending()
+        self._look_s = AT_ONCE
+        if not self._may_send(len(self._held)):
+            return
         if self._said:
             newest = self._held[-1].inferred.fields
             repeated.info("answers of %d records are held back no longer", self._tally.records, extra=newest)

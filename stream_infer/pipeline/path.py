@@ -21,7 +21,7 @@ from stream_infer.pipeline.decode import BatchDecoder, KeyReader, decode
 from stream_infer.pipeline.held import Held
 from stream_infer.pipeline.infer import Inferred, Launched, Served, abandon, collect, launch
 from stream_infer.pipeline.isolate import ModelBroken
-from stream_infer.pipeline.lanes import Dealt, Lanes
+from stream_infer.pipeline.lanes import NOW, Dealt, Lanes
 from stream_infer.pipeline.ledger import Ledger
 from stream_infer.pipeline.limit import Allowed, RefusalLimit
 from stream_infer.pipeline.origin import with_origins
@@ -81,7 +81,7 @@ class BatchPath:
             limit=RefusalLimit(limits.refusals),
             most_records=limits.queue_limit_records,
             clock=clock,
-            sending=self._wait_for_commit,
+            may_send=self._may_send,
             sent=self._note_sent,
         )
         self._live_rows = limits.max_batch_size
@@ -259,11 +259,15 @@ class BatchPath:
         if self.outlet.stopped:
             self._stop(returned=self._recall())
 
-    def _wait_for_commit(self) -> None:
-        """Wait for a commit that is under way, which says nothing of how long a stretch takes."""
+    def _may_send(self, held: int) -> bool:
+        """Wait for a commit that is under way; while full batches wait a first stretch is held instead."""
+        if held == 1 and self._steps.commit.is_under_way and self._lanes.due_s() == NOW:
+            return False
+        # Waiting says nothing of how long a stretch takes.
         began_s = self._clock.monotonic_s()
         self._steps.commit.finish()
         self._waited_s += self._clock.monotonic_s() - began_s
+        return True
 
     def _note_sent(self, inferred: Inferred) -> None:
         """Note that the answers of a batch are with the producer."""

@@ -91,6 +91,11 @@ class ExactlyOnce:
         """Whether a transaction is open whose commit has not begun."""
         return self._open_s is not None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a commit has begun that is not over."""
+        return self._outcome is not None and not self._outcome.done()
+
     def expect(self) -> None:
         """Ask for the membership early, so that it is there when a long call is over."""
         if not self._is_asked and self._membership is None:

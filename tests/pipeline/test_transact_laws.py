@@ -180,10 +180,18 @@ LATE = Turn(2.0, rewinds=False)
 SCORE = [Poll(0, 2), Turn(0.02, rewinds=False), Work(), Turn(0.02)]
 LOST_TWICE = [*SCORE, Lose(), LATE, LATE, Lose(), LATE, LATE, Turn(0.02), *SCORE, Turn(0.02), *SCORE, Turn(2.0)]
 """The producer is lost again before the rewind for its first loss is answered, which comes before something is sent."""
+AHEAD = [*SCORE, Turn(2.0), Poll(0, 20), Poll(1, 20), Turn(0.0), Turn(0.0)]
+"""A commit is under way, a batch that is scored waits for it, others are called and full ones wait."""
 
 
 @given(steps=STEPS, is_late=st.booleans())
 @example(steps=LOST_TWICE, is_late=False)
+@example(steps=[*AHEAD, Serve(None), LATE], is_late=True)
+@example(steps=[*AHEAD, Serve(30), LATE], is_late=True)
+@example(steps=[*AHEAD, Revoke(0, is_lost=True, is_member=False)], is_late=True)
+@example(steps=[*AHEAD, Revoke(0, is_lost=False, is_member=True)], is_late=True)
+@example(steps=[*AHEAD, Revoke(1, is_lost=True, is_member=False)], is_late=True)
+@example(steps=[*AHEAD, Fail(Fate.UNKNOWN_DONE), Answer(), LATE], is_late=True)
 @settings(deadline=None)
 def test_what_is_seen_is_what_is_committed_once_each_and_in_order(
     loaded: LoadedVersion, steps: list[Step], *, is_late: bool
