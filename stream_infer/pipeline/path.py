@@ -81,7 +81,8 @@ class BatchPath:
             limit=RefusalLimit(limits.refusals),
             most_records=limits.queue_limit_records,
             clock=clock,
-            may_send=self._may_send,
+            may_wait=self._may_wait,
+            sending=self._wait_for_commit,
             sent=self._note_sent,
         )
         self._live_rows = limits.max_batch_size
@@ -159,10 +160,10 @@ class BatchPath:
         """Move one batch, or one stretch, on; False when there was nothing to move."""
         if self.outlet.stopped:
             return False
-        now_s = self._clock.monotonic_s()
-        if now_s >= self.outlet.due_s():
+        if self._clock.monotonic_s() >= self.outlet.due_s():
             self.outlet.look()
             self._end_if_stopped()
+        now_s = self._clock.monotonic_s()
         dealt = self._next(now_s, drain=drain)
         if dealt is not None:
             self._launch(dealt, now_s)
@@ -202,9 +203,10 @@ class BatchPath:
             self._in_flight.append(launched)
 
     def collect_all(self) -> None:
-        """Finish every call under way."""
+        """Finish every call under way, and send what is cleared."""
         while self._in_flight:
             self._finish(self._in_flight.popleft())
+        self.outlet.flush()
 
     def close_gaps(self, sources: Iterable[Partition]) -> None:
         """Finish rows that others overtook in another lane, so that a handover repeats nothing.
@@ -237,8 +239,11 @@ class BatchPath:
             if is_canary:
                 self._give_back(launched, str(reason))
             else:
+                # Not lost should answers that are cleared break a transaction off.
+                self._in_flight.appendleft(launched)
+                self.outlet.flush()
                 self.outlet.stop(str(reason), after=launched.batch)
-                self._stop(returned=self._recall(launched))
+                self._stop(returned=self._recall())
             return
         if is_canary and inferred.failed == inferred.given > 1:
             self._give_back(launched, f"no record of a batch of {inferred.given} could be scored")
@@ -259,15 +264,17 @@ class BatchPath:
         if self.outlet.stopped:
             self._stop(returned=self._recall())
 
-    def _may_send(self, held: int) -> bool:
-        """Wait for a commit that is under way; while full batches wait a first stretch is held instead."""
-        if held == 1 and self._steps.commit.is_under_way and self._lanes.due_s() == NOW:
-            return False
-        # Waiting says nothing of how long a stretch takes.
+    def _may_wait(self) -> bool:
+        """Whether a commit is under way and full batches are scored meanwhile, soon; a canary's are judged in turn."""
+        is_busy = self._lanes.due_s() == NOW and not self._held
+        is_quick = self._stretch.is_short and self._slot.serving.canary is None
+        return is_busy and is_quick and self._steps.commit.is_under_way
+
+    def _wait_for_commit(self) -> None:
+        """Wait for a commit that is under way, which says nothing of how long a stretch takes."""
         began_s = self._clock.monotonic_s()
         self._steps.commit.finish()
         self._waited_s += self._clock.monotonic_s() - began_s
-        return True
 
     def _note_sent(self, inferred: Inferred) -> None:
         """Note that the answers of a batch are with the producer."""

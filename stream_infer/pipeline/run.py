@@ -87,7 +87,7 @@ class Scorer:
             raise
 
     def _give_turn(self) -> None:
-        """Let the consumer thread poll again: what it polled before has left, or waits for its batch to be due."""
+        """Let the consumer thread poll again: what it polled has left, waits for a commit or is not due."""
         polls, self._polls = self._polls, 0
         if polls:
             self._intake.give_turn(polls)
@@ -120,7 +120,7 @@ class Scorer:
         self._commit_if_due()
         if self._commit.must_wait:
             return
-        if self._commit.covers_all and not self._commit.is_open:
+        if self._commit.covers_all and not self._commit.is_open and not self._path.outlet.is_cleared:
             self._standby.call_once()
         self._path.advance(drain=False)
         self._commit_if_due()
@@ -199,7 +199,10 @@ class Scorer:
         if self._starts_over:
             return
         now_s = self._clock.monotonic_s()
+        are_again = not {one.source for one in assigned}.isdisjoint(self._ledger.sources())
         self._ledger.assign(assigned)
+        if are_again:
+            self._path.take_back()
         # A rebalance is over, and what was known of the membership with it.
         self._commit.hear_membership(None, now_s=now_s)
         self._commit.note_progress(now_s)

@@ -7,6 +7,8 @@ stretch is short in time: what serves, who owns a partition and what is committe
 
 from typing import Final
 
+from stream_infer.pipeline.commit import NEVER
+
 TARGET_S: Final = 0.02
 """How long a stretch may take, judged by the last one. A model that takes longer for one batch has stretches of one."""
 MOST_ROWS: Final = 4096
@@ -21,6 +23,12 @@ class Stretch:
     def __init__(self, *, queue_limit_records: int) -> None:
         self._most_rows = min(MOST_ROWS, queue_limit_records // QUEUE_SHARE)
         self._rows = 0
+        self._took_s = NEVER
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the last stretch took no longer than it may."""
+        return self._took_s <= TARGET_S
 
     @property
     def rows(self) -> int:
@@ -30,9 +38,11 @@ class Stretch:
     def forget(self) -> None:
         """Let the next stretch be one batch: something else serves, and nobody knows how long that takes."""
         self._rows = 0
+        self._took_s = NEVER
 
     def note(self, rows: int, *, took_s: float) -> None:
         """Note how long a stretch of `rows` took from its decoding to its hand-over, in seconds."""
+        self._took_s = took_s
         if took_s <= 0:
             self._rows = self._most_rows
         elif rows:

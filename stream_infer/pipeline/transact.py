@@ -2,7 +2,7 @@
 
 A transaction begins with the first record produced and is committed after the interval. What it holds is always covered
 by its positions: no record is produced whose row is done ahead of an earlier one that is not. While the commit is under
-way the next batch is scored, and nothing is produced. After a rollback every row in hand is void, and every owned
+way the next batches are scored, and nothing is produced. After a rollback every row in hand is void, and every owned
 partition is read again from what the broker holds as committed.
 """
 

@@ -16,10 +16,6 @@ from tests.pipeline.exact import FIRST, MEMBERSHIP, commit, owned, score
 from tests.pipeline.scored import TOPIC, Ground
 
 SECOND = Partition(TOPIC, 1)
-STRETCH = 48
-"""Rows of the full batches that go together: of 8 each, at most a fourth of the queue's limit of 200."""
-CALLS = STRETCH // 8
-MORE = 2 * STRETCH + 8
 
 
 @pytest.fixture
@@ -54,58 +50,6 @@ def test_the_next_batch_is_scored_during_a_commit_and_leaves_behind_it(
     commit(late)
     late.transactions.answer()
     assert late.transactions.committed == {FIRST: 4}
-
-
-@pytest.fixture
-def ahead(late: Ground) -> Ground:
-    """Have scored a stretch of full batches behind the commit, with more than another waiting."""
-    late.poll([late.value(1.0)] * MORE, offset=2)
-    late.turn()
-    assert (late.transactions.committed, len(late.transactions.sent)) == ({}, 2)
-    return late
-
-
-def test_while_full_batches_wait_one_stretch_waits_for_the_commit_and_the_next_is_scored(
-    ahead: Ground, calls: list[Mapping[Partition, int]]
-) -> None:
-    before = len(calls)
-    ahead.turn()
-    assert calls[before:] == [{}] * CALLS
-    assert ahead.transactions.committed == {FIRST: 2}
-    assert len(ahead.transactions.sent) == 2 * STRETCH
-    commit(ahead)
-    ahead.transactions.answer()
-    assert ahead.transactions.committed == {FIRST: 2 + 2 * STRETCH}
-    assert [one["source_offset"] for one in ahead.predictions()] == list(range(2 + 2 * STRETCH))
-
-
-def test_answers_that_wait_for_a_commit_are_not_said_to_be_held_back(ahead: Ground) -> None:
-    assert ahead.scorer.held_records == 0
-    assert ahead.intake.given[0] == 2
-
-
-def test_answers_that_wait_for_a_commit_leave_before_the_next_call(
-    ahead: Ground, calls: list[Mapping[Partition, int]]
-) -> None:
-    before = len(calls)
-    ahead.transactions.answer()
-    ahead.turn()
-    assert calls[before:] == [{FIRST: 2}] * CALLS
-    assert len(ahead.transactions.sent) == 2 * STRETCH
-
-
-def test_answers_that_wait_for_a_commit_are_settled_with_it(ahead: Ground) -> None:
-    answer = ahead.inbox.drain(MEMBERSHIP)
-    ahead.turn()
-    assert answer.result(0) == {}
-    assert ahead.transactions.committed == {FIRST: 2 + MORE}
-
-
-def test_answers_that_wait_for_a_commit_are_not_sent_when_their_partition_is_lost(ahead: Ground) -> None:
-    ahead.inbox.put(told.Forget([FIRST]))
-    ahead.turn(4)
-    assert (len(ahead.predictions()), ahead.transactions.sent) == (2, [])
-    assert ahead.intake.given[0] == 2 + MORE
 
 
 def test_a_commit_that_is_over_is_counted_without_anything_new_and_made_once(late: Ground) -> None:

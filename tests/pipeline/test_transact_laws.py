@@ -72,7 +72,12 @@ class Answer:
     """The brokers answer a commit that is under way, which nobody waited for so far."""
 
 
-Step = Poll | Turn | Serve | Revoke | Fail | Break | Lose | Work | Answer
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The registry does not answer for the next batch."""
+
+
+Step = Poll | Turn | Serve | Revoke | Fail | Break | Lose | Work | Answer | Away
 PARTITION = st.integers(0, PARTITIONS - 1)
 STEPS = st.lists(
     st.one_of(
@@ -87,6 +92,7 @@ STEPS = st.lists(
         st.builds(Lose),
         st.builds(Work),
         st.builds(Answer),
+        st.builds(Away),
     ),
     max_size=40,
 )
@@ -138,16 +144,23 @@ class World:
                 self.ground.inbox.serve(Serving(self.revision, stable, canary=canary, router=router))
             case Revoke():
                 self.revoke(step)
+            case Work():
+                self.device.settle()
+            case _:
+                self.befall(step)
+
+    def befall(self, step: Fail | Break | Lose | Answer | Away) -> None:
+        match step:
             case Fail(fate):
                 self.ground.transactions.fates.append(fate)
             case Break():
                 self.ground.transactions.breaks += 1
             case Lose():
                 self.ground.transactions.losses += 1
-            case Work():
-                self.device.settle()
             case Answer():
                 self.ground.transactions.answer()
+            case Away():
+                self.ground.decoder.refusals += 1
 
     def revoke(self, step: Revoke) -> None:
         source = Partition(TOPIC, step.partition)
@@ -191,6 +204,7 @@ AHEAD = [*SCORE, Turn(2.0), Poll(0, 20), Poll(1, 20), Turn(0.0), Turn(0.0)]
 @example(steps=[*AHEAD, Revoke(0, is_lost=True, is_member=False)], is_late=True)
 @example(steps=[*AHEAD, Revoke(0, is_lost=False, is_member=True)], is_late=True)
 @example(steps=[*AHEAD, Revoke(1, is_lost=True, is_member=False)], is_late=True)
+@example(steps=[*AHEAD, Away(), LATE, Work(), LATE, LATE, LATE], is_late=True)
 @example(steps=[*AHEAD, Fail(Fate.UNKNOWN_DONE), Answer(), LATE], is_late=True)
 @settings(deadline=None)
 def test_what_is_seen_is_what_is_committed_once_each_and_in_order(
@@ -202,6 +216,7 @@ def test_what_is_seen_is_what_is_committed_once_each_and_in_order(
         for partition in range(PARTITIONS):
             committed = world.ground.transactions.committed.get(Partition(TOPIC, partition), 0)
             assert sorted(world.seen(partition)) == list(range(committed))
+    world.ground.decoder.refusals = 0
     world.ground.transactions.fates.clear()
     world.ground.transactions.breaks = world.ground.transactions.losses = 0
     for _ in range(SETTLED):
