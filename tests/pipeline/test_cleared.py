@@ -72,6 +72,10 @@ def score_and_commit_late(late: Ground) -> None:
     assert late.transactions.committed == {FIRST: 2}
 
 
+def fail_whatever_is_asked() -> None:
+    raise RuntimeError("no kernel image is available")
+
+
 def settled(ground: Ground) -> dict[Partition, int]:
     """Commit what was sent, and return what is committed then."""
     commit(ground)
@@ -189,20 +193,14 @@ def test_what_is_refused_behind_them_does_not_hold_them_back(late: Ground, bad: 
 
 
 def test_a_model_that_breaks_behind_them_does_not_take_them_back(ahead: Ground, calls: Calls) -> None:
-    def fail() -> None:
-        raise RuntimeError("no kernel image is available")
-
-    calls.at_call = fail
+    calls.at_call = fail_whatever_is_asked
     ahead.turn()
     assert ahead.scorer.stopped is not None
     assert (ahead.transactions.committed, len(ahead.transactions.sent)) == ({FIRST: 2}, STRETCH)
 
 
 def test_a_model_that_breaks_while_their_transaction_breaks_off_loses_nothing(ahead: Ground, calls: Calls) -> None:
-    def fail() -> None:
-        raise RuntimeError("no kernel image is available")
-
-    calls.at_call = fail
+    calls.at_call = fail_whatever_is_asked
     ahead.transactions.breaks = 1
     ahead.turn()
     assert ahead.transactions.aborts == 1
