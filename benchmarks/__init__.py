@@ -13,7 +13,7 @@ competitors  who takes part, and how each is started
     plain_loop, tuned_loop, aiokafka_loop, stock_faust     one file each; loop: what they share
 job          the events, the schemas, and the codec of the loops
     sequence, embedded, networks     models beside the small one
-ground       cluster, topics and model of a session
+ground       cluster, topics and model of a session; warm: makes transactions until a new broker's Java has compiled
 watch        measures competitors from outside; page: reads a worker's metrics; control: rolls its versions
     pace, feed: send events; arrivals, answers: read predictions; processes: how these are run
     windows      latencies in stretches of time

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from benchmarks import plot, report, speed_report
-from benchmarks.competitors import COMPETITORS, FAUST, WORDS
+from benchmarks.competitors import COMPETITORS, EXACT, FAUST, WORDS
 from benchmarks.goals import speed_goals
 from benchmarks.ground import (
+    PARTITIONS,
     RESULTS,
     Ground,
     ground,
@@ -30,6 +31,7 @@ from benchmarks.ground import (
 )
 from benchmarks.job import FEATURES
 from benchmarks.sequence import LAYERS, TOKENS, Sequence128, call_ms, write_sequence
+from benchmarks.warm import warm_transactions
 from benchmarks.watch import Figures, Marks, RecordCount, run
 
 SMALL, SEQUENCE = "small", "sequence"
@@ -101,10 +103,20 @@ def measure(name: str, batch: int, found: Ground, sources: Sources) -> Figures:
         return run(COMPETITORS[name](task), count=count, events=events, marks=marks)
 
 
-def interleaved(options: argparse.Namespace, found: Ground, sources: Sources) -> speed_report.Runs:
-    """Run everybody once a round, after runs that count for nobody: a broker is slow until Java has compiled it."""
+def warm_up(options: argparse.Namespace, found: Ground, sources: Sources) -> None:
+    """Run everybody once for nobody, and make transactions: a broker is slow until Java has compiled it."""
     for name in options.names:
+        say(f"warming the broker up: {name}")
         measure(name, max(options.sizes), found, sources)
+    if EXACT in options.names:
+        with topics_of(found.bootstrap_servers) as topics:
+            output = topics.create("bench-warm", partitions=PARTITIONS)
+            source, _ = sources.many
+            warm_transactions(found.bootstrap_servers, source=source, output=output, partitions=PARTITIONS, say=say)
+
+
+def interleaved(options: argparse.Namespace, found: Ground, sources: Sources) -> speed_report.Runs:
+    """Run everybody once a round."""
     runs: defaultdict[tuple[int, str], list[Figures]] = defaultdict(list)
     for number, batch, name in product(range(options.rounds), options.sizes, options.names):
         one = measure(name, batch, found, sources)
@@ -121,7 +133,9 @@ def session(options: argparse.Namespace, found: Ground) -> speed_report.Runs:
         few = many
         if FAUST in options.names:
             few = loaded(topics, found, events=options.stock_events, features=features), options.stock_events
-        return interleaved(options, found, Sources(many, few))
+        sources = Sources(many, few)
+        warm_up(options, found, sources)
+        return interleaved(options, found, sources)
 
 
 def head(options: argparse.Namespace, call: Mapping[int, float]) -> list[str]:
