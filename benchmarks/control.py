@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,8 +40,13 @@ class Control:
         if self._producer.flush(FLUSH_S):
             raise SystemExit(f"revision {revision} could not be written to {self._topic}")
 
-    def until_active(self, version: str, *, revision: int) -> None:
-        """Return when every worker has said that it serves the version under the revision."""
+    def until_active(self, version: str, *, revision: int) -> dict[str, float]:
+        """Return when every worker has said that it serves the version under the revision.
+
+        What is returned is the state that the version was seen in first, and each later one, with the milliseconds
+        since 1970 from which the first worker was in it.
+        """
+        entered: dict[str, float] = {}
         deadline_s = time.monotonic() + ACTIVE_S
         while sum(_serves(one, version, revision) for one in self._newest.values()) < self._workers:
             if time.monotonic() > deadline_s:
@@ -49,6 +55,15 @@ class Control:
             if message is not None and message.error() is None:
                 said = json.loads(message.value() or b"{}")
                 self._newest[said["worker"]] = said
+                for state, since_ms in _states(said, version):
+                    entered[state] = min(since_ms, entered.get(state, since_ms))
+        return entered
+
+
+def _states(said: Any, version: str) -> list[tuple[str, float]]:
+    """Return the states in which a worker has the version."""
+    found = [one for one in said["versions"] if one["version"] == version]
+    return [(one["state"], datetime.fromisoformat(one["since"]).timestamp() * 1000) for one in found]
 
 
 def _serves(said: Any, version: str, revision: int) -> bool:

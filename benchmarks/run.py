@@ -1,12 +1,12 @@
 """All competitors on a real Kafka, in one interleaved session: `make bench`, with a heavier model `make bench-heavy`.
 
-Every run is a process of its own with its own group and output topic; the order is A B C A B C ..., so that all meet
-the same machine. Writes benchmarks/results/latest.json, a plot, and the table in docs/benchmarks.md.
+Every run is a process of its own with its own group and output topic; the order is A B C, C B A, A B C ..., so that
+all meet the same machine. Writes benchmarks/results/latest.json, a plot, and the table in docs/benchmarks.md.
 """
 
 import argparse
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
@@ -115,10 +115,20 @@ def warm_up(options: argparse.Namespace, found: Ground, sources: Sources) -> Non
             warm_transactions(found.bootstrap_servers, source=source, output=output, partitions=PARTITIONS, say=say)
 
 
+def turns(rounds: int, sizes: Sequence[int], names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """Give round, batch size and name of each run; every other round goes backwards.
+
+    So nobody always comes behind the same other, whose topics the broker is still deleting.
+    """
+    for number in range(rounds):
+        order = list(product(sizes, names))
+        yield from ((number, *one) for one in (reversed(order) if number % 2 else order))
+
+
 def interleaved(options: argparse.Namespace, found: Ground, sources: Sources) -> speed_report.Runs:
     """Run everybody once a round."""
     runs: defaultdict[tuple[int, str], list[Figures]] = defaultdict(list)
-    for number, batch, name in product(range(options.rounds), options.sizes, options.names):
+    for number, batch, name in turns(options.rounds, options.sizes, options.names):
         one = measure(name, batch, found, sources)
         runs[batch, name].append(one)
         say(f"round {number + 1} of {options.rounds}: {name}, batch {batch}: {one.events_per_s:,.0f} events/s")

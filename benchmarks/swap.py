@@ -29,7 +29,7 @@ from benchmarks.ground import DOCUMENT, PARTITIONS, RESULTS, busy_percent, creat
 from benchmarks.job import load_topic
 from benchmarks.processes import running, stop, wait_for_line
 from benchmarks.watch import RecordCount, run
-from benchmarks.windows import Arrivals, Span, Swap, latencies
+from benchmarks.windows import Arrivals, Span, Swap, latencies, phases
 from stream_infer.testing.kafka import Cluster, Topics, kafka_cluster
 
 BATCH = 512
@@ -174,8 +174,8 @@ def swap_and_rest(control: Control, ground: Ground, rate: int) -> tuple[list[Swa
         version = "2" if number % 2 else "1"
         told_ms = now_ms()
         control.tell(version, revision=number)
-        control.until_active(version, revision=number)
-        done.append(Swap(number, version, told_ms, now_ms()))
+        entered = control.until_active(version, revision=number)
+        done.append(Swap(number, version, told_ms, now_ms(), entered))
         say(f"{rate:,} events/s: swap {number} of {ground.swaps} took {(done[-1].active_ms - told_ms) / 1000:.2f} s")
         time.sleep(AFTER_ACTIVE_S + PAUSE_S)
         begin_ms = now_ms()
@@ -193,13 +193,16 @@ def now_ms() -> float:
 
 
 def rate_figures(rate: int, one: Run, *, maximum: float) -> swap_report.RateFigures:
+    steady = latencies(one.arrivals, one.steady)
+    each = [swap.phases(end_ms=window(swap).end_ms) for swap in one.swaps]
     return swap_report.RateFigures(
         events_per_s=rate,
         share_of_maximum=rate / maximum,
         swaps=len(one.swaps),
         to_active_s=stats.spread([(swap.active_ms - swap.told_ms) / 1000 for swap in one.swaps]),
-        steady=latencies(one.arrivals, one.steady),
+        steady=steady,
         swapping=latencies(one.arrivals, [window(swap) for swap in one.swaps]),
+        phases=phases(one.arrivals, each, limit_ms=swap_report.GOAL * steady.p99_ms),
         sender_late_ms=one.sender_late_ms,
         unanswered=one.sent - len(one.arrivals.due_ms),
     )

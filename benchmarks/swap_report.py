@@ -1,16 +1,22 @@
 """What swaps did to the latency, as text for docs/benchmarks.md and as a plot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.report import origin
 from benchmarks.stats import Spread
-from benchmarks.windows import Arrivals, Latencies, Span, Swap, curve
+from benchmarks.windows import Arrivals, Latencies, Phase, Span, Swap, curve
 
 BIN_MS = 100.0
 GOAL = 1.2
+PHASES_HEAD = [
+    f"In which state of the new version events are slow, that is, take longer than {GOAL:g} times the steady p99:",
+    "",
+    "| events/s | state | s | p50 ms | p99 ms | slow, of the events of the state | of all that are slow |",
+    "|---|---|---|---|---|---|---|",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,7 @@ class RateFigures:
     to_active_s: Spread
     steady: Latencies
     swapping: Latencies
+    phases: Sequence[Phase]
     sender_late_ms: float
     unanswered: int
 
@@ -68,7 +75,8 @@ def text(found: SwapFigures, *, about: Mapping[str, str], command: str) -> str:
     ]
     plot = [f"![Latency over time across the swaps](../benchmarks/results/{found.plot})", ""] if found.plot else []
     sentences = [_sentence(rate) for rate in found.rates]
-    return "\n".join([head, "", *table, "", *sentences, "", *plot, origin(about, command)])
+    states = [line for rate in found.rates for line in _phase_lines(rate)]
+    return "\n".join([head, "", *table, "", *sentences, "", *PHASES_HEAD, *states, "", *plot, origin(about, command)])
 
 
 def _lines(rate: RateFigures) -> Sequence[str]:
@@ -79,6 +87,16 @@ def _lines(rate: RateFigures) -> Sequence[str]:
 def _line(name: str, window: str, one: Latencies) -> str:
     numbers = (one.p50_ms, one.p99_ms, one.p999_ms, one.max_ms, one.window_p99_ms)
     return f"| {name} | {window} | {one.events:,} | {' | '.join(f'{number:.1f}' for number in numbers)} |"
+
+
+def _phase_lines(rate: RateFigures) -> Iterator[str]:
+    slow = sum(one.slow for one in rate.phases)
+    for one in rate.phases:
+        share = f"{one.slow / slow:.0%}" if slow else ""
+        yield (
+            f"| {rate.events_per_s:,} | {one.state} | {one.seconds:.2f} | {one.p50_ms:.1f} | {one.p99_ms:.1f} "
+            f"| {one.slow / one.events:.1%} | {share} |"
+        )
 
 
 def _sentence(rate: RateFigures) -> str:

@@ -1,13 +1,16 @@
 """Latencies inside stretches of time: in swaps, and in steady stretches of the same length between them."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+RECORD = "record"
+"""The stretch from a control record to the first state that a worker says of its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +23,25 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """One swap: when its record was appended, and when the last worker had said that the version is ACTIVE."""
+    """One swap: when its record was appended, and when the last worker had said that the version is ACTIVE.
+
+    `entered` has the states that the version went through, with the time at which the first worker was in each.
+    """
 
     revision: int
     version: str
     told_ms: float
     active_ms: float
+    entered: Mapping[str, float]
+
+    def phases(self, *, end_ms: float) -> list[tuple[str, Span]]:
+        """Return the stretches from one state to the next, in order of time, the last until `end_ms`.
+
+        What is before the first state stands under `RECORD`.
+        """
+        known = sorted((at_ms, state) for state, at_ms in self.entered.items() if at_ms >= self.told_ms)
+        marks = [(self.told_ms, RECORD), *known, (end_ms, "")]
+        return [(state, Span(begin_ms, after_ms)) for (begin_ms, state), (after_ms, _) in pairwise(marks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,39 @@ def latencies(arrivals: Arrivals, spans: Sequence[Span], *, step_ms: float = 0.0
     p50, p99, p999 = (quantile(whole, fraction, step_ms=step_ms) for fraction in (0.5, 0.99, 0.999))
     each = [quantile(one, 0.99, step_ms=step_ms) for one in found]
     return Latencies(len(whole), p50, p99, p999, float(whole.max()), statistics.median(each))
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What all swaps have in common of one state.
+
+    `seconds` is the median stay; `slow` counts its events that took longer than a limit.
+    """
+
+    state: str
+    seconds: float
+    events: int
+    p50_ms: float
+    p99_ms: float
+    slow: int
+
+
+def phases(arrivals: Arrivals, swaps: Iterable[Sequence[tuple[str, Span]]], *, limit_ms: float) -> list[Phase]:
+    """Return what the latencies came to in each state, in the order in which the states were first met.
+
+    A state in which no event was due is left out.
+    """
+    spans: dict[str, list[Span]] = {}
+    for state, span in (one for swap in swaps for one in swap):
+        spans.setdefault(state, []).append(span)
+    found: list[Phase] = []
+    for state, each in spans.items():
+        seconds = statistics.median((span.end_ms - span.begin_ms) / 1000 for span in each)
+        latency = np.concatenate([arrivals.inside(span) for span in each])
+        if len(latency):
+            p50, p99 = (quantile(latency, fraction) for fraction in (0.5, 0.99))
+            found.append(Phase(state, seconds, len(latency), p50, p99, int((latency > limit_ms).sum())))
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from benchmarks.competitors import COMPETITORS, WORDS, Task, worker
 from benchmarks.gpu import NOTHING, Row, cells
 from benchmarks.ground import DOCUMENT, numbers, worker_settings
 from benchmarks.loop import Tally, told
-from benchmarks.run import chosen
+from benchmarks.run import chosen, turns
 from tests.house.source import ROOT
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py")}
@@ -29,6 +29,12 @@ def test_a_setting_without_a_value_is_refused() -> None:
     assert worker_settings(["a.b=c=d"]) == {"a.b": "c=d"}
     with pytest.raises(SystemExit, match="expected NAME=VALUE"):
         worker_settings(["a.b"])
+
+
+def test_every_other_round_goes_backwards() -> None:
+    found = list(turns(3, [64, 512], ["a", "b"]))
+    once = [(64, "a"), (64, "b"), (512, "a"), (512, "b")]
+    assert found == [*((0, *one) for one in once), *((1, *one) for one in reversed(once)), *((2, *one) for one in once)]
 
 
 def test_sizes_are_numbers() -> None:
