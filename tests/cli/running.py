@@ -11,7 +11,7 @@ from typing import Final
 
 from stream_infer.cli import run
 
-WITHIN_S: Final = 60.0
+WITHIN_S: Final = 180.0
 LOOK_S: Final = 0.05
 _FORKS: Final = multiprocessing.get_context("forkserver")
 

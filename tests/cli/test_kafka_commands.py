@@ -40,7 +40,7 @@ def command(kafka: Cluster) -> Command:
             capture_output=True,
             text=True,
             check=False,
-            timeout=90,
+            timeout=240,
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -156,7 +156,7 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(command: Command, nam
         capture_output=True,
         text=True,
         check=False,
-        timeout=90,
+        timeout=240,
     )
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr

@@ -79,6 +79,6 @@ def test_what_needs_no_model_loads_no_torch(arguments: list[str]) -> None:
         "sys.exit(code or ('torch' in sys.modules) or ('faust' in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=Path.cwd(), capture_output=True, check=False, timeout=60
+        [sys.executable, "-c", script, *arguments], cwd=Path.cwd(), capture_output=True, check=False, timeout=180
     )
     assert done.returncode == 0, done.stderr.decode()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLENTY_S = 150
+PLENTY_S = 400
 
 
 @dataclass(frozen=True, slots=True)

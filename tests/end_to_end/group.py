@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-REQUEST_TIMEOUT_S = 15
+REQUEST_TIMEOUT_S = 60
 NOBODY_YET = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,

@@ -16,8 +16,8 @@ from tests.checker.history import Place
 from tests.end_to_end.watch import Watch
 
 POLL_S = 0.05
-EXIT_TIMEOUT_S = 30.0
-DONE_TIMEOUT_S = 60.0
+EXIT_TIMEOUT_S = 90.0
+DONE_TIMEOUT_S = 240.0
 LOG_TAIL_LINES = 25
 SCRIPTS = Path(sys.executable).parent
 WORKER = (str(SCRIPTS / "stream-infer"), "worker")

@@ -12,7 +12,7 @@ KEY_END = "\t"
 # Nothing that a key or an Avro value of these tests holds.
 FIELD_END = b"<|field|>"
 RECORD_END = b"<|record|>"
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 SILENCE_MS = 3_000
 HEAP = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 

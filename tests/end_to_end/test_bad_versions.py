@@ -16,7 +16,7 @@ from tests.end_to_end import bad_versions as bad
 from tests.end_to_end.job import CLASSES
 
 ADDRESS_SPACE_KIB = 3 << 20
-CHILD_TIMEOUT_S = 60
+CHILD_TIMEOUT_S = 180
 REFUSED: list[tuple[Callable[[Path, str], MadeVersion], str]] = [
     (bad.write_corrupt, "sha256"),
     (bad.write_no_program, "cannot be loaded"),

@@ -7,7 +7,6 @@ from tests.end_to_end.job import JobMaker
 PARTITIONS = 6
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("guarantee", ["at_least_once", pytest.param("exactly_once_v2", marks=pytest.mark.faults)])
 def test_workers_that_join_and_leave_while_events_flow_hand_over_without_loss_repetition_or_disorder(
     make_job: JobMaker, guarantee: str

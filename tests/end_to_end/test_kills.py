@@ -9,7 +9,6 @@ EVENTS = 200_000
 HIDDEN = (384, 384)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("guarantee", ["at_least_once", pytest.param("exactly_once_v2", marks=pytest.mark.faults)])
 def test_three_sigkills_and_a_second_worker_lose_nothing_and_keep_answers_and_order(
     make_job: JobMaker, guarantee: str
@@ -28,7 +27,7 @@ def test_three_sigkills_and_a_second_worker_lose_nothing_and_keep_answers_and_or
         crew.until_answered(EVENTS * 4 // 5)
         crew.start()
         crew.kill(third)
-        crew.until_done(within_s=90)
+        crew.until_done()
     history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)
     assert unanswered(history) == []

@@ -19,7 +19,7 @@ from tests.end_to_end.test_drain import final_counters
 EVENTS = 2_000
 ROWS = 300
 EXAMPLES = "15"
-CHECK_TIMEOUT_S = 180
+CHECK_TIMEOUT_S = 400
 PREDICT = {"web": {"predict": True}}
 
 
@@ -68,7 +68,6 @@ def schemathesis(*arguments: str, folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False)
 
 
-@pytest.mark.timeout(400)
 def test_a_stranger_finds_no_answer_that_the_document_does_not_name(make_job: JobMaker, tmp_path: Path) -> None:
     # Scores of features as large as a float holds are not finite.
     job = make_job(settings={**PREDICT, "delivery": {"non_finite": "null"}})

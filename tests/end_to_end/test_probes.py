@@ -24,7 +24,7 @@ HIDDEN = (16,)
 BATCH = 64
 EVENTS = 320
 CALL_S = 1.0
-START_S = 150.0
+START_S = 240.0
 """The slow model is tried in a child first, and two cores may be busy with other tests."""
 Said = tuple[int, int, tuple[str, ...]]
 """The status of /health and of /ready, and the reasons of /ready."""
@@ -62,7 +62,7 @@ def test_without_a_broker_a_worker_is_well_and_not_ready_and_ends_after_its_time
         worker = crew.start()
         until_said(crew, worker, (200, 503, (NO_BROKER, LOADING, NOT_JOINED)))
         crew.workers.remove(worker)
-        assert worker.wait(60) == 1
+        assert worker.wait() == 1
 
 
 @contextmanager
@@ -111,7 +111,6 @@ def shares(job: Job) -> list[int]:
     return list(members(job.bootstrap_servers, job.application_id).values())
 
 
-@pytest.mark.timeout(240)
 def test_a_model_that_does_not_come_back_is_told_by_both_probes_and_ends_the_worker(make_job: JobMaker) -> None:
     job = slow_job(make_job, inference_timeout_s=1.0)
     with job.crew() as crew:
@@ -126,7 +125,7 @@ def test_a_model_that_does_not_come_back_is_told_by_both_probes_and_ends_the_wor
     assert all(ready == 503 and "has not ended after" in reasons[0] for _, ready, reasons in stuck)
 
 
-def until_ended(crew: Crew, worker: WorkerProcess, *, within_s: float = 120.0) -> list[Said]:
+def until_ended(crew: Crew, worker: WorkerProcess, *, within_s: float = 240.0) -> list[Said]:
     """Return everything that the probes of a worker say until it has ended, each once."""
     seen: list[Said] = []
     crew.workers.remove(worker)
@@ -141,7 +140,6 @@ def until_ended(crew: Crew, worker: WorkerProcess, *, within_s: float = 120.0) -
     return seen
 
 
-@pytest.mark.timeout(240)
 def test_a_worker_that_drains_is_well_and_not_ready_from_the_signal_to_its_end(make_job: JobMaker) -> None:
     job = slow_job(make_job)
     job.send(make_events(EVENTS, width=WIDTH))
@@ -150,7 +148,7 @@ def test_a_worker_that_drains_is_well_and_not_ready_from_the_signal_to_its_end(m
         crew.until_answered(1, within_s=START_S)
         assert said(worker) == (200, 200, ())
         worker.terminate()
-        crew.until(lambda: not is_ready(worker), within_s=10, what="not ready")
+        crew.until(lambda: not is_ready(worker), within_s=60, what="not ready")
         seen = until_ended(crew, worker)
         assert worker.wait() == 0
     told = [one for one in seen if one[0] != NOBODY and one[1] != NOBODY]
@@ -159,7 +157,6 @@ def test_a_worker_that_drains_is_well_and_not_ready_from_the_signal_to_its_end(m
     assert all(DRAINING in reasons for _, _, reasons in told)
 
 
-@pytest.mark.timeout(360)
 @pytest.mark.parametrize("guarantee", [pytest.param("at_least_once", marks=pytest.mark.faults), "exactly_once_v2"])
 def test_a_second_sigterm_ends_a_drain_at_once_and_loses_nothing(make_job: JobMaker, guarantee: str) -> None:
     job = slow_job(make_job, guarantee)
@@ -168,14 +165,14 @@ def test_a_second_sigterm_ends_a_drain_at_once_and_loses_nothing(make_job: JobMa
         worker = crew.start()
         crew.until_answered(1, within_s=START_S)
         worker.terminate()
-        crew.until(lambda: DRAINING in said(worker)[2], within_s=10, what="the drain has begun")
+        crew.until(lambda: DRAINING in said(worker)[2], within_s=60, what="the drain has begun")
         worker.terminate()
         crew.workers.remove(worker)
         assert worker.wait() == 1
         assert "leaving at once" in worker.log_text()
         assert crew.watch.waiting() > 0, "the drain was over before the second signal: nothing is shown"
         last = crew.start()
-        crew.until_done(within_s=120)
+        crew.until_done()
         assert crew.drain(last) == 0
     history = job.history(crew.watch.observed, along=crew.along)
     job.assert_lawful(history)

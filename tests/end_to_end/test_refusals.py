@@ -11,7 +11,7 @@ from stream_infer.testing.kafka.properties import free_port
 from tests.end_to_end.harness import FAUST_WORKER, WORKER, environment
 from tests.end_to_end.job import Job, JobMaker
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 
 @dataclass(frozen=True, slots=True)

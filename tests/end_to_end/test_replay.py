@@ -19,7 +19,7 @@ from tests.end_to_end.rollouts import Rollout
 GOOD = 400
 HARD = 60
 SHORT = 5
-COMMAND_TIMEOUT_S = 60
+COMMAND_TIMEOUT_S = 240
 WORKER = "only"
 
 

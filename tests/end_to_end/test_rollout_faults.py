@@ -18,7 +18,6 @@ ON_THE_WAY = ("FETCHING", "VERIFYING", "LOADING", "WARMING")
 LIMITS = {"model": {"load_memory_limit_bytes": 1 << 30, "load_timeout_s": 40}}
 
 
-@pytest.mark.timeout(240)
 def test_a_worker_that_dies_in_the_middle_of_a_swap_and_one_that_joins_in_another_cost_nothing(
     make_job: JobMaker,
 ) -> None:
@@ -77,7 +76,6 @@ EVENTS: dict[Callable[[Rollout], None], str] = {
 
 
 @pytest.mark.rollouts_full
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
 def test_a_third_worker_that_starts_during_it_comes_to_the_same_version(
     make_job: JobMaker, event: Callable[[Rollout], None]
@@ -94,7 +92,6 @@ def test_a_third_worker_that_starts_during_it_comes_to_the_same_version(
         assert all(answers(rollout, name, EVENTS[event]) for name in rollout.names)
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "code",
     [
@@ -122,7 +119,6 @@ def test_a_version_that_ends_the_worker_itself_is_tried_twice_and_then_an_earlie
         rollout.drain_all()
 
 
-@pytest.mark.timeout(120)
 def test_a_worker_that_starts_refuses_what_those_that_ran_refused(make_job: JobMaker) -> None:
     job = make_job(versions=V1_AND_V2, settings=LIMITS)
     bad.write_longer_scores(job.repository, "wider")

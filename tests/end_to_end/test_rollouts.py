@@ -41,7 +41,6 @@ BAD = {
 SHORT_LIST = ["failing-golden", "aborting", "longer", "wrong-digest"]
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("swaps", [6, pytest.param(20, marks=pytest.mark.rollouts_full)])
 def test_swaps_under_load_lose_nothing_and_each_partition_changes_once_a_rollout(
     make_job: JobMaker, swaps: int
@@ -57,7 +56,6 @@ def test_swaps_under_load_lose_nothing_and_each_partition_changes_once_a_rollout
     assert {one.revision for one in history.predictions} == set(range(swaps + 1))
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("names", [SHORT_LIST, pytest.param(list(BAD), marks=pytest.mark.rollouts_full)], ids=len)
 def test_no_bad_version_ever_serves_and_none_costs_a_worker_or_a_record(
     make_job: JobMaker, names: Sequence[str]
@@ -73,7 +71,6 @@ def test_no_bad_version_ever_serves_and_none_costs_a_worker_or_a_record(
     assert {one.version for one in job.history(()).predictions} == {"1", "2"}
 
 
-@pytest.mark.timeout(180)
 def test_records_that_do_not_count_change_nothing_are_reported_and_mislead_no_worker_that_starts(
     make_job: JobMaker,
 ) -> None:
@@ -97,7 +94,6 @@ def test_records_that_do_not_count_change_nothing_are_reported_and_mislead_no_wo
         rollout.until_serving("2")
 
 
-@pytest.mark.timeout(180)
 def test_a_canary_answers_its_keys_alone_until_it_is_promoted(make_job: JobMaker) -> None:
     job = make_job(versions=V1_AND_V2)
     with rolling(job, "worker-a", "worker-b", per_second=PER_SECOND) as rollout:
@@ -113,7 +109,6 @@ def test_a_canary_answers_its_keys_alone_until_it_is_promoted(make_job: JobMaker
     assert (3, "stable", "2") in answers
 
 
-@pytest.mark.timeout(180)
 def test_a_canary_past_its_limit_sends_its_share_back_to_stable_on_each_worker_which_reports_it(
     make_job: JobMaker,
 ) -> None:
@@ -129,7 +124,6 @@ def test_a_canary_past_its_limit_sends_its_share_back_to_stable_on_each_worker_w
         assert refused >= limits["min_records"]
 
 
-@pytest.mark.timeout(180)
 def test_a_newer_desired_state_supersedes_a_load_and_a_slow_load_serves_when_it_is_there(make_job: JobMaker) -> None:
     job = make_job(versions=V1_AND_V2)
     slow = with_slow(job, "slow")

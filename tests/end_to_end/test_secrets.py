@@ -28,7 +28,7 @@ ENVIRONMENT = {
     "AWS_SESSION_TOKEN": SESSION,
     "MLFLOW_TRACKING_URI": f"https://me:{quote(TRACKING, safe='')}@127.0.0.1:1",
 }
-WITHIN_S = 60.0
+WITHIN_S = 180.0
 
 
 def seen(text: str) -> set[str]:

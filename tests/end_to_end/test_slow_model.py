@@ -19,7 +19,6 @@ EVENTS = 600
 FIRST_ANSWER_TIMEOUT_S = 240
 
 
-@pytest.mark.timeout(480)
 @pytest.mark.parametrize("guarantee", ["at_least_once", pytest.param("exactly_once_v2", marks=pytest.mark.faults)])
 def test_a_model_slower_than_the_poll_interval_never_costs_the_membership(make_job: JobMaker, guarantee: str) -> None:
     # As short as the brokers allow: the model must take longer, and is run several times before it serves.

@@ -15,7 +15,6 @@ SETTINGS: Settings = {
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(180)
 def test_a_zombie_commits_nothing_and_comes_back_by_itself(make_job: JobMaker) -> None:
     job = make_job(partitions=6, settings=SETTINGS)
     flow = Flow(job)

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.checker.history import Observation, Partition
 
-REQUEST_TIMEOUT_S = 15.0
+REQUEST_TIMEOUT_S = 60.0
 RETRY_S = 0.1
 NO_COORDINATOR_YET = frozenset(
     {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}

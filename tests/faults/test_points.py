@@ -5,8 +5,6 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from tests.end_to_end.job import JobMaker
 from tests.faults.field import PARTITIONS, Field, settings
 from tests.faults.flow import Flow
@@ -16,7 +14,6 @@ from tests.faults.worker import POINTS, TOLD
 RATE = 400
 
 
-@pytest.mark.timeout(240)
 def test_a_worker_that_dies_at_any_step_of_the_path_loses_nothing_and_answers_nothing_twice(
     make_job: JobMaker, tmp_path: Path
 ) -> None:

@@ -42,7 +42,6 @@ def marked() -> list[ParameterSet]:
     ]
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("document", marked())
 def test_the_marked_blocks_of_a_document_run_one_after_the_other(
     document: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -57,7 +56,7 @@ def test_the_marked_blocks_of_a_document_run_one_after_the_other(
     for block in run:
         command = [*RUNNERS[block.language], block.code.replace(PAGES, PAGES.replace("6066", port))]
         ended = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=220, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500, check=False
         )
         assert ended.returncode == 0, f"{block.code}\n{ended.stdout}\n{ended.stderr}"
 

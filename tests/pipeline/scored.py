@@ -38,7 +38,7 @@ from stream_infer.testing.producer import Delivered, FakeProducer, FakeTransacti
 TOPIC = "events"
 RETRY = "retries"
 KNOWN = 10
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 """After which the broker would end a transaction."""
 ALLOWED = Allowed(max_ratio=0.5, min_records=40, window_s=60.0)
 QUEUE_LIMIT = 200

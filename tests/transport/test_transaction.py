@@ -283,7 +283,6 @@ def test_a_producer_whose_connections_stay_begins_every_transaction(
     assert sink._producer is first
 
 
-@pytest.mark.timeout(120)
 def test_a_commit_whose_positions_no_coordinator_takes_is_undone_in_time(clock: HandClock) -> None:
     leads, coordinates = 1, 2
     with MockCluster(brokers=2) as cluster:
