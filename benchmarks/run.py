@@ -6,9 +6,10 @@ all meet the same machine. Writes benchmarks/results/latest.json, a plot, and th
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from benchmarks import plot, report, speed_report
@@ -37,6 +38,9 @@ from benchmarks.watch import Figures, Marks, RecordCount, run
 SMALL, SEQUENCE = "small", "sequence"
 STOCK_MARKS = Marks(begin=0.25)
 """Stock Faust answers few events, so its start is a larger share of them."""
+STOLEN = 0.01
+"""The share of all cores that a host may give to others during a run: beyond it the run says more of the host."""
+TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,24 @@ class Sources:
     def of(self, name: str) -> tuple[str, int]:
         """Return a competitor's topic and how many events it holds."""
         return self.few if name == FAUST else self.many
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The runs that count, by batch size and name, and how many were `made`."""
+
+    runs: speed_report.Runs
+    made: int
+
+    def disturbed(self) -> str:
+        """Return a sentence on what the host took."""
+        counted = [one for found in self.runs.values() for one in found]
+        left = sum(1 for one in counted if one.stolen > STOLEN)
+        return (
+            f"A run during which the host gave more than {STOLEN:.0%} of the cores to other machines was made again, "
+            f"up to {TRIES - 1} times, and the least disturbed counts: {self.made} were made for these "
+            f"{len(counted)}, of which {left} are still above."
+        )
 
 
 def parse() -> argparse.Namespace:
@@ -115,6 +137,17 @@ def warm_up(options: argparse.Namespace, found: Ground, sources: Sources) -> Non
             warm_transactions(found.bootstrap_servers, source=source, output=output, partitions=PARTITIONS, say=say)
 
 
+def undisturbed(run_once: Callable[[], Figures]) -> tuple[Figures, int]:
+    """Return the run that the host disturbed least, and how many were made: no other once one is undisturbed.
+
+    What is looked at is what the host took, and nothing of what the run came to.
+    """
+    made: list[Figures] = []
+    while not made or (made[-1].stolen > STOLEN and len(made) < TRIES):
+        made.append(run_once())
+    return min(made, key=lambda one: one.stolen), len(made)
+
+
 def turns(rounds: int, sizes: Sequence[int], names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     """Give round, batch size and name of each run; every other round goes backwards.
 
@@ -125,17 +158,21 @@ def turns(rounds: int, sizes: Sequence[int], names: Sequence[str]) -> Iterator[t
         yield from ((number, *one) for one in (reversed(order) if number % 2 else order))
 
 
-def interleaved(options: argparse.Namespace, found: Ground, sources: Sources) -> speed_report.Runs:
+def interleaved(options: argparse.Namespace, found: Ground, sources: Sources) -> Session:
     """Run everybody once a round."""
     runs: defaultdict[tuple[int, str], list[Figures]] = defaultdict(list)
+    made = 0
     for number, batch, name in turns(options.rounds, options.sizes, options.names):
-        one = measure(name, batch, found, sources)
+        one, tries = undisturbed(partial(measure, name, batch, found, sources))
         runs[batch, name].append(one)
-        say(f"round {number + 1} of {options.rounds}: {name}, batch {batch}: {one.events_per_s:,.0f} events/s")
-    return runs
+        made += tries
+        what = f"round {number + 1} of {options.rounds}: {name}, batch {batch}: {one.events_per_s:,.0f} events/s"
+        again = f", the {tries} tries" if tries > 1 else ""
+        say(f"{what}; the host took {one.stolen:.1%} of the cores{again}")
+    return Session(runs, made)
 
 
-def session(options: argparse.Namespace, found: Ground) -> speed_report.Runs:
+def session(options: argparse.Namespace, found: Ground) -> Session:
     """Load the topics and run the rounds."""
     features = DEFAULTS[options.model].features
     with topics_of(found.bootstrap_servers) as topics:
@@ -148,12 +185,12 @@ def session(options: argparse.Namespace, found: Ground) -> speed_report.Runs:
         return interleaved(options, found, sources)
 
 
-def head(options: argparse.Namespace, call: Mapping[int, float]) -> list[str]:
+def head(options: argparse.Namespace, call: Mapping[int, float], made: Session) -> list[str]:
     """Return what was run, as sentences."""
     stock = f" ({options.stock_events:,} for stock Faust)" if FAUST in options.names else ""
     about = (
         f"{options.events:,} events{stock} in 4 partitions, {options.rounds} interleaved rounds: medians, and lowest "
-        "to highest; ratios compare runs of one round."
+        f"to highest; ratios compare runs of one round. {made.disturbed()}"
     )
     if call:
         taken = ", ".join(f"{ms:.1f} ms for {size}" for size, ms in call.items())
@@ -164,10 +201,9 @@ def head(options: argparse.Namespace, call: Mapping[int, float]) -> list[str]:
     return [about, ""]
 
 
-def text(
-    options: argparse.Namespace, rows: Sequence[speed_report.Row], call: Mapping[int, float], about: dict[str, str]
-) -> str:
+def text(options: argparse.Namespace, made: Session, call: Mapping[int, float], about: dict[str, str]) -> str:
     """Return the section as Markdown."""
+    rows = speed_report.rows(made.runs)
     defaults = DEFAULTS[options.model]
     drawn = RESULTS.parent / f"{defaults.part}.png"
     is_drawn = not options.print_only and plot.draw_speed(rows, drawn)
@@ -177,7 +213,7 @@ def text(
     picture = [f"![Events per second](../benchmarks/results/{drawn.name})", ""] if is_drawn else []
     return "\n".join(
         [
-            *head(options, call),
+            *head(options, call, made),
             *speed_report.lines(rows),
             "",
             *verdicts,
@@ -196,14 +232,20 @@ def main() -> None:
         found = stack.enter_context(ground(options, write=write))
         if options.model == SEQUENCE:
             call = call_ms(Sequence128().eval(), options.sizes, features=TOKENS)
-        runs = session(options, found)
+        made = session(options, found)
         about = found.about()
-    rows = speed_report.rows(runs)
-    listed = [{"batch": batch, "name": name, "runs": one} for (batch, name), one in runs.items()]
+    listed = [{"batch": batch, "name": name, "runs": one} for (batch, name), one in made.runs.items()]
     publish(
         DEFAULTS[options.model].part,
-        text(options, rows, call, about),
-        {"about": about, "events": options.events, "call_ms": call, "rows": rows, "runs": listed},
+        text(options, made, call, about),
+        {
+            "about": about,
+            "events": options.events,
+            "call_ms": call,
+            "rows": speed_report.rows(made.runs),
+            "runs": listed,
+            "made": made.made,
+        },
         options=options,
     )
 

@@ -36,7 +36,8 @@ class Marks:
 class Mark:
     """What was seen at one time: monotonic seconds, output records, CPU seconds with children.
 
-    A busy worker takes a while to show its page; `pages` are of the monotonic time `read_s`.
+    A busy worker takes a while to show its page; `pages` are of the monotonic time `read_s`. `stolen_s` is how many
+    CPU seconds the host has given to others so far while this machine wanted them.
     """
 
     at_s: float
@@ -44,6 +45,7 @@ class Mark:
     cpu_s: float
     pages: Sequence[Page]
     read_s: float
+    stolen_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Watched:
 class Figures:
     """What one run came to between its marks; resident megabytes over the whole of it.
 
-    `mean_batch` is None where nobody told it; `busy` is the share of wall time that each stage of a worker took.
+    `mean_batch` is None where nobody told it; `busy` is the share of wall time that each stage of a worker took;
+    `stolen` is the share of all cores that the host gave to others meanwhile, 0 where the system does not tell.
     """
 
     events_per_s: float
@@ -69,6 +72,7 @@ class Figures:
     peak_mb: float
     last_mb: float
     busy: Mapping[str, float] = field(default_factory=dict)
+    stolen: float = 0.0
 
 
 class RecordCount:
@@ -149,7 +153,7 @@ class Running:
         """Return what there is to see now, a moment after that many records were counted."""
         used_s = sum(map(cpu_s, self._usages))
         pages = [page.read(one.port) for one in self._starts if one.port is not None]
-        return Mark(at_s, records, used_s, pages, time.monotonic())
+        return Mark(at_s, records, used_s, pages, time.monotonic(), stolen_s())
 
     def resident_bytes(self) -> int:
         """Return what all of them together hold in memory."""
@@ -174,6 +178,11 @@ def cpu_s(usage: psutil.Process) -> float:
     """Return the CPU seconds of a process and its children, those that have ended too."""
     found = [one.cpu_times() for one in (usage, *usage.children(recursive=True))]
     return sum(one.user + one.system + one.children_user + one.children_system for one in found)
+
+
+def stolen_s() -> float:
+    """Return how many CPU seconds the host has given to others while this machine wanted them; 0 where nobody tells."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
 def run(start: Start, *, count: RecordCount, events: int, marks: Marks | None = None) -> Figures:
@@ -236,4 +245,5 @@ def figures(watched: Watched, *, mean_batch: float | None = None) -> Figures:
         peak_mb=max(watched.resident_bytes) / 1e6,
         last_mb=watched.resident_bytes[-1] / 1e6,
         busy=page.busy(begin.pages[0], end.pages[0], wall_s=end.read_s - begin.read_s) if len(begin.pages) == 1 else {},
+        stolen=(end.stolen_s - begin.stolen_s) / (wall_s * (psutil.cpu_count() or 1)),
     )

@@ -2,6 +2,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.competitors import Start
@@ -12,8 +13,8 @@ SLEEPER = [sys.executable, "-c", "import signal; print('x'); signal.pause()"]
 ENDS = [sys.executable, "-c", "pass"]
 
 
-def mark(at_s: float, records: int, cpu_s: float) -> Mark:
-    return Mark(at_s, records, cpu_s, [], at_s)
+def mark(at_s: float, records: int, cpu_s: float, *, stolen_s: float = 0.0) -> Mark:
+    return Mark(at_s, records, cpu_s, [], at_s, stolen_s)
 
 
 def seen(begin: Mark, end: Mark, resident: Sequence[int] = (1_000_000,)) -> Figures:
@@ -40,10 +41,16 @@ def test_a_run_that_took_no_processor_time_that_could_be_seen_is_refused() -> No
 
 def test_a_worker_is_asked_for_its_batches_and_a_loop_is_believed() -> None:
     page = parse("# TYPE stream_infer_batch_records summary\nstream_infer_batch_records_sum 10\n")
-    begin, end = (Mark(at_s, records, at_s, [page], at_s) for at_s, records in ((1.0, 10), (2.0, 20)))
+    begin, end = (Mark(at_s, records, at_s, [page], at_s, 0.0) for at_s, records in ((1.0, 10), (2.0, 20)))
     found = figures(Watched(begin, end, [1]), mean_batch=64.0)
     assert found.mean_batch is None
     assert found.busy == {"decode": 0.0, "infer": 0.0, "encode": 0.0, "produce": 0.0, "all": 0.0}
+
+
+def test_what_the_host_took_is_a_share_of_all_cores() -> None:
+    cores = psutil.cpu_count() or 1
+    found = seen(mark(10.0, 1000, 5.0, stolen_s=1.0), mark(14.0, 9000, 6.0, stolen_s=1.0 + cores))
+    assert found.stolen == pytest.approx(0.25)
 
 
 def growing(*counts: int) -> Iterator[int]:
