@@ -17,7 +17,7 @@ ground       cluster, topics and model of a session; warm: makes transactions un
 watch        measures competitors from outside; page: reads a worker's metrics; control: rolls its versions
     pace, feed: send events; arrivals, answers: read predictions; processes: how these are run
     windows      latencies in stretches of time
-stats        medians, ratios, slopes
+stats        medians, ratios, slopes; host: what the host of a virtual machine took meanwhile
 report       JSON and documents; speed_report, latency_report, swap_report, plot: what goes into them
 goals        what the figures are held against
 """

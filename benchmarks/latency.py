@@ -9,9 +9,10 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from benchmarks import answers, latency_report, report
@@ -30,12 +31,15 @@ from benchmarks.ground import (
     say,
     topics_of,
 )
+from benchmarks.host import Taking, disturbance, undisturbed
 from benchmarks.job import load_topic
 from benchmarks.latency_report import Timing
 from benchmarks.loop import LATENCY
 from benchmarks.processes import running, stop, wait_for_line
 from benchmarks.watch import RecordCount, Running, run
 from benchmarks.windows import Span, latencies
+
+Runs = Mapping[tuple[int, str], Sequence[Timing]]
 
 BATCH = 512
 PROBES = 100
@@ -119,25 +123,25 @@ def measure(runner: Runner, rate: int, found: Ground, options: argparse.Namespac
         count = RecordCount(servers, output)
         with Running([COMPETITORS[runner.name](task)]) as started:
             wait_for(count, PROBES, within_s=READY_S, running=started)
-            span, told = send(servers, source, rate, options)
+            span, stolen, told = send(servers, source, rate, options)
             given_up_ms = wait_for(count, PROBES + told["sent"], within_s=SETTLE_S)
             started.stop()
         due = answers.due_times(servers, source)
         appended = answers.append_times(servers, output, due=due)
     arrivals, missing = answers.joined(due, appended, given_up_ms=given_up_ms)
-    return Timing(latencies(arrivals, [span], step_ms=STEP_MS), missing, told["late_p99_ms"])
+    return Timing(latencies(arrivals, [span], step_ms=STEP_MS), missing, told["late_p99_ms"], stolen)
 
 
-def send(servers: str, source: str, rate: int, options: argparse.Namespace) -> tuple[Span, dict[str, float]]:
-    """Send events for a while; return the stretch to look at, and what the sender said."""
+def send(servers: str, source: str, rate: int, options: argparse.Namespace) -> tuple[Span, float, dict[str, float]]:
+    """Send events for a while; return the stretch to look at, what the host took in it, and what the sender said."""
     with running(script("pace", servers, source, str(rate), str(LINGER_MS)), asked=True) as sender:
         wait_for_line(sender)
         time.sleep(options.warm_seconds)
-        begin_ms = time.time() * 1000
+        begin_ms, taking = time.time() * 1000, Taking()
         time.sleep(options.seconds)
-        end_ms = time.time() * 1000
+        end_ms, stolen = time.time() * 1000, taking.share()
         told: dict[str, float] = json.loads(stop(sender))
-    return Span(begin_ms, end_ms), told
+    return Span(begin_ms, end_ms), stolen, told
 
 
 def wait_for(count: RecordCount, events: float, *, within_s: float, running: Running | None = None) -> float:
@@ -155,29 +159,41 @@ def wait_for(count: RecordCount, events: float, *, within_s: float, running: Run
     return time.time() * 1000
 
 
-def interleaved(options: argparse.Namespace, found: Ground, rates: list[int]) -> list[latency_report.TimedRow]:
-    """Run everybody once a round at every rate, behind a run that is thrown away: a broker that just began is slow."""
+def interleaved(options: argparse.Namespace, found: Ground, rates: list[int]) -> tuple[Runs, int]:
+    """Run everybody once a round at every rate, behind a run that is thrown away: a broker that just began is slow.
+
+    Returns the runs that count by rate and word, and how many were made.
+    """
     runs: defaultdict[tuple[int, str], list[Timing]] = defaultdict(list)
-    words = options.runners.split(",")
+    words, made = options.runners.split(","), 0
     say(f"warming the broker up: {RUNNERS[words[0]].title}, {rates[0]:,} events/s")
     measure(RUNNERS[words[0]], rates[0], found, options)
     for number, rate, word in product(range(options.rounds), rates, words):
-        one = measure(RUNNERS[word], rate, found, options)
+        one, tries = undisturbed(partial(measure, RUNNERS[word], rate, found, options))
+        made += tries
         runs[rate, word].append(one)
         times = f"p50 {one.latencies.p50_ms:.1f}, p99 {one.latencies.p99_ms:.1f} ms"
         say(f"round {number + 1} of {options.rounds}: {RUNNERS[word].title}, {rate:,} events/s: {times}")
+    return runs, made
+
+
+def table(runs: Runs) -> list[latency_report.TimedRow]:
+    """Return a row for each competitor and rate."""
     return [
         latency_report.row(rate, RUNNERS[word].title, one, delay_ms=RUNNERS[word].delay_ms)
         for (rate, word), one in runs.items()
     ]
 
 
-def text(rows: list[latency_report.TimedRow], options: argparse.Namespace, maximum: float, origin: str) -> str:
+def text(
+    rows: list[latency_report.TimedRow], options: argparse.Namespace, maximum: float, host: str, origin: str
+) -> str:
     """Return the section as Markdown."""
     head = (
         f"{options.rounds} interleaved rounds of {options.seconds:g} s behind {options.warm_seconds:g} s to warm up: "
         f"medians, and lowest to highest; a run before them is thrown away. The worker's maximum is {maximum:,.0f} "
-        f"events/s. An event without an answer {SETTLE_S:g} s after the last was sent counts with the time until then."
+        f"events/s. An event without an answer {SETTLE_S:g} s after the last was sent counts with the time until then. "
+        f"{host}"
     )
     timed = [
         Timed(one.name, one.delay_ms, one.p50_ms.median, one.p99_ms.median) for one in rows if one.rate == GOAL_RATE
@@ -193,9 +209,11 @@ def main() -> None:
         found = stack.enter_context(ground(options))
         maximum = options.maximum or measure_maximum(found)
         rates = [*numbers(options.rates), *([int(maximum * options.share)] if options.share else [])]
-        rows = interleaved(options, found, rates)
+        runs, made = interleaved(options, found, rates)
         about = found.about()
-    written = text(rows, options, maximum, report.origin(about, repeat("bench-latency")))
+    rows = table(runs)
+    host = disturbance((one for found in runs.values() for one in found), made=made)
+    written = text(rows, options, maximum, host, report.origin(about, repeat("bench-latency")))
     publish("latency", written, {"about": about, "maximum": maximum, "rows": rows}, options=options, command="latency")
 
 

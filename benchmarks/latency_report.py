@@ -12,11 +12,15 @@ HEAD = ["events/s", "", "p50 ms", "p99 ms", "p99.9 ms", "most ms", "not answered
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One run at one rate; `sender_late_ms` is the p99 of how late the sender itself was."""
+    """One run at one rate; `sender_late_ms` is the p99 of how late the sender itself was.
+
+    `stolen` is the share of all cores that the host gave to others meanwhile.
+    """
 
     latencies: Latencies
     unanswered: int
     sender_late_ms: float
+    stolen: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ all meet the same machine. Writes benchmarks/results/latest.json, a plot, and th
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ from benchmarks.ground import (
     topics_of,
     write_small,
 )
+from benchmarks.host import disturbance, undisturbed
 from benchmarks.job import FEATURES
 from benchmarks.sequence import LAYERS, TOKENS, Sequence128, call_ms, write_sequence
 from benchmarks.warm import warm_transactions
@@ -38,9 +39,6 @@ from benchmarks.watch import Figures, Marks, RecordCount, run
 SMALL, SEQUENCE = "small", "sequence"
 STOCK_MARKS = Marks(begin=0.25)
 """Stock Faust answers few events, so its start is a larger share of them."""
-STOLEN = 0.01
-"""The share of all cores that a host may give to others during a run: beyond it the run says more of the host."""
-TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +77,6 @@ class Session:
 
     runs: speed_report.Runs
     made: int
-
-    def disturbed(self) -> str:
-        """Return a sentence on what the host took."""
-        counted = [one for found in self.runs.values() for one in found]
-        left = sum(1 for one in counted if one.stolen > STOLEN)
-        return (
-            f"A run during which the host gave more than {STOLEN:.0%} of the cores to other machines was made again, "
-            f"up to {TRIES - 1} times, and the least disturbed counts: {self.made} were made for these "
-            f"{len(counted)}, of which {left} are still above."
-        )
 
 
 def parse() -> argparse.Namespace:
@@ -137,17 +125,6 @@ def warm_up(options: argparse.Namespace, found: Ground, sources: Sources) -> Non
             warm_transactions(found.bootstrap_servers, source=source, output=output, partitions=PARTITIONS, say=say)
 
 
-def undisturbed(run_once: Callable[[], Figures]) -> tuple[Figures, int]:
-    """Return the run that the host disturbed least, and how many were made: no other once one is undisturbed.
-
-    What is looked at is what the host took, and nothing of what the run came to.
-    """
-    made: list[Figures] = []
-    while not made or (made[-1].stolen > STOLEN and len(made) < TRIES):
-        made.append(run_once())
-    return min(made, key=lambda one: one.stolen), len(made)
-
-
 def turns(rounds: int, sizes: Sequence[int], names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     """Give round, batch size and name of each run; every other round goes backwards.
 
@@ -187,10 +164,11 @@ def session(options: argparse.Namespace, found: Ground) -> Session:
 
 def head(options: argparse.Namespace, call: Mapping[int, float], made: Session) -> list[str]:
     """Return what was run, as sentences."""
+    counted = [one for found in made.runs.values() for one in found]
     stock = f" ({options.stock_events:,} for stock Faust)" if FAUST in options.names else ""
     about = (
         f"{options.events:,} events{stock} in 4 partitions, {options.rounds} interleaved rounds: medians, and lowest "
-        f"to highest; ratios compare runs of one round. {made.disturbed()}"
+        f"to highest; ratios compare runs of one round. {disturbance(counted, made=made.made)}"
     )
     if call:
         taken = ", ".join(f"{ms:.1f} ms for {size}" for size, ms in call.items())

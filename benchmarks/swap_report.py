@@ -21,7 +21,10 @@ PHASES_HEAD = [
 
 @dataclass(frozen=True, slots=True)
 class RateFigures:
-    """What one rate came to; `sender_late_ms` is the p99 of how late the sender itself was."""
+    """What one rate came to; `sender_late_ms` is the p99 of how late the sender itself was.
+
+    `host` is a sentence on what the host took meanwhile.
+    """
 
     events_per_s: int
     share_of_maximum: float
@@ -31,6 +34,7 @@ class RateFigures:
     swapping: Latencies
     phases: Sequence[Phase]
     sender_late_ms: float
+    host: str
     unanswered: int
 
     @property
@@ -106,7 +110,7 @@ def _sentence(rate: RateFigures) -> str:
         f"- {rate.events_per_s:,} events/s: p99 in {rate.swaps} swaps is {rate.ratio:.2f} times that of the steady "
         f"windows, {verdict} the goal of {GOAL:g}. From a record to ACTIVE {active.median:.1f} s ({active.low:.1f} to "
         f"{active.high:.1f}). The sender was at most {rate.sender_late_ms:.1f} ms late for 99 % of its events; "
-        f"{rate.unanswered} events were not answered."
+        f"{rate.unanswered} events were not answered. {rate.host}"
     )
 
 

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from benchmarks import page
 from benchmarks.competitors import Start
+from benchmarks.host import share, stolen_s
 from benchmarks.loop import told
 from benchmarks.page import Page
 
@@ -180,11 +181,6 @@ def cpu_s(usage: psutil.Process) -> float:
     return sum(one.user + one.system + one.children_user + one.children_system for one in found)
 
 
-def stolen_s() -> float:
-    """Return how many CPU seconds the host has given to others while this machine wanted them; 0 where nobody tells."""
-    return float(getattr(psutil.cpu_times(), "steal", 0.0))
-
-
 def run(start: Start, *, count: RecordCount, events: int, marks: Marks | None = None) -> Figures:
     """Run one competitor until every event is answered, and stop it.
 
@@ -245,5 +241,5 @@ def figures(watched: Watched, *, mean_batch: float | None = None) -> Figures:
         peak_mb=max(watched.resident_bytes) / 1e6,
         last_mb=watched.resident_bytes[-1] / 1e6,
         busy=page.busy(begin.pages[0], end.pages[0], wall_s=end.read_s - begin.read_s) if len(begin.pages) == 1 else {},
-        stolen=(end.stolen_s - begin.stolen_s) / (wall_s * (psutil.cpu_count() or 1)),
+        stolen=share(end.stolen_s - begin.stolen_s, wall_s),
     )

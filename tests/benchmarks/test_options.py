@@ -1,6 +1,5 @@
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,7 @@ from benchmarks.competitors import COMPETITORS, WORDS, Task, worker
 from benchmarks.gpu import NOTHING, Row, cells
 from benchmarks.ground import DOCUMENT, numbers, worker_settings
 from benchmarks.loop import Tally, told
-from benchmarks.run import STOLEN, TRIES, chosen, turns, undisturbed
-from benchmarks.watch import Figures
+from benchmarks.run import chosen, turns
 from tests.house.source import ROOT
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py")}
@@ -37,24 +35,6 @@ def test_every_other_round_goes_backwards() -> None:
     found = list(turns(3, [64, 512], ["a", "b"]))
     once = [(64, "a"), (64, "b"), (512, "a"), (512, "b")]
     assert found == [*((0, *one) for one in once), *((1, *one) for one in reversed(once)), *((2, *one) for one in once)]
-
-
-def taken(*stolen: float) -> Callable[[], Figures]:
-    """Return runs, one a call, during which the host took these shares; each is slower than the one before."""
-    runs = iter([Figures(1000.0 - number, 1.0, None, 1, 1, 1, stolen=one) for number, one in enumerate(stolen)])
-    return lambda: next(runs)
-
-
-def test_a_run_is_made_again_only_while_the_host_disturbs_it() -> None:
-    one, tries = undisturbed(taken(STOLEN))
-    assert (one.events_per_s, tries) == (1000.0, 1)
-    one, tries = undisturbed(taken(2 * STOLEN, 3 * STOLEN, 0.0, 0.0))
-    assert (one.events_per_s, tries) == (998.0, 3)
-
-
-def test_of_runs_that_are_all_disturbed_the_least_counts_however_fast_the_others_were() -> None:
-    one, tries = undisturbed(taken(*(STOLEN * share for share in (9, 8, 7, 6)), 0.0))
-    assert (one.events_per_s, tries) == (1000.0 - (TRIES - 1), TRIES)
 
 
 def test_sizes_are_numbers() -> None:

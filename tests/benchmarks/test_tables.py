@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ from benchmarks.competitors import AIOKAFKA, EXACT, FAUST, PLAIN, TUNED, WORKER
 from benchmarks.goals import Goal, Timed, latency_goals, speed_goals
 from benchmarks.latency_report import Timing
 from benchmarks.report import table, write_document, write_results
-from benchmarks.run import STOLEN, Session
 from benchmarks.scaling import Shared
 from benchmarks.speed_report import Row, busy_lines, lines, rows
 from benchmarks.watch import Figures
@@ -42,12 +40,6 @@ def test_who_did_not_run_is_compared_with_nobody() -> None:
     assert alone.rate_to.keys() == {WORKER}
     assert lines([alone])[-1].count("|") == lines([alone])[0].count("|")
     assert speed_goals([alone]) == []
-
-
-def test_what_the_host_took_is_told() -> None:
-    disturbed = replace(run_of(WORKER), stolen=2 * STOLEN)
-    told = Session({(64, WORKER): [run_of(WORKER), disturbed]}, made=5).disturbed()
-    assert "5 were made for these 2, of which 1 are still above" in told
 
 
 def test_every_goal_is_judged_by_its_own_bound() -> None:
