@@ -8,7 +8,7 @@ import psutil
 
 STOLEN = 0.01
 """The share of all cores that a host may give to other machines during a measurement that counts."""
-TRIES = 4
+TRIES = 3
 
 
 class Measured(Protocol):

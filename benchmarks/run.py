@@ -54,7 +54,7 @@ class Defaults:
 
 
 DEFAULTS = {
-    SMALL: Defaults("speed", "bench", "64,512,4096", "plain,tuned,faust,worker,exact", 2_000_000, FEATURES),
+    SMALL: Defaults("speed", "bench", "64,512,4096", "plain,tuned,faust,worker,exact", 1_000_000, FEATURES),
     SEQUENCE: Defaults("heavy", "bench-heavy", "16,32,64", "tuned,worker,exact", 100_000, TOKENS),
 }
 

@@ -16,6 +16,7 @@ from stream_infer.clock import SystemClock
 from stream_infer.model import LoadedVersion, Scored, load_version, open_device
 from stream_infer.model.serving import Serving, Variant
 from stream_infer.pipeline.encode import Encoded, PredictionEncoder
+from stream_infer.pipeline.fills import key_column
 from stream_infer.pipeline.infer import Inferred, Served
 from stream_infer.records import Partition, Place, Records, Run
 from stream_infer.scoring import Codec
@@ -49,6 +50,21 @@ KINDS: dict[str, tuple[object, ...]] = {
     "source_partition": ("int", "long", "string"),
     "source_offset": WHOLE,
 }
+COPIED: dict[str, tuple[object, tuple[object, ...]]] = {
+    "text": ("string", ("a", "", "\u00fc")),
+    "whole": ("int", (0, -1, 7)),
+    "flag": ("boolean", (True, False)),
+    "real": ("float", (0.5, -0.0, 1e9)),
+    "raw": ("bytes", (b"", b"x")),
+    "fixed": ({"type": "fixed", "name": "F", "size": 2}, (b"ab", b"cd")),
+    "word": ({"type": "enum", "name": "W", "symbols": ["b", "a"]}, ("a", "b")),
+    "when": (TIMES[1], (0, 1_700_000_000_123_456)),
+    "maybe": (["null", "double"], (None, 1.5)),
+    "many": ({"type": "array", "items": "int"}, ([], [1, 2])),
+    "inner": ({"type": "record", "name": "I", "fields": [{"name": "a", "type": "int"}]}, ({"a": 1}, {"a": -1})),
+}
+"""Input fields that are passed through, and values of theirs."""
+KEYED = ("event_id", "entity_id")
 READER = parse_schema(
     json.dumps(
         {
@@ -58,6 +74,7 @@ READER = parse_schema(
                 {"name": "event_id", "type": "string"},
                 {"name": "entity_id", "type": ["null", "string"]},
                 {"name": "event_time", "type": TIMES[0]},
+                *({"name": name, "type": kind} for name, (kind, _) in COPIED.items()),
             ],
         }
     )
@@ -96,23 +113,29 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> LoadedVersion:
     return load_version(write_lookup(tmp_path_factory.mktemp("models")), device=open_device("cpu"), batch_size=MANY)
 
 
-def encoder_for(output: Path) -> PredictionEncoder:
-    sets = [f"schemas.output={output}", "schemas.output_format=raw"]
+def encoder_for(output: Path, *more: str) -> PredictionEncoder:
+    sets = [f"schemas.output={output}", "schemas.output_format=raw", *more]
     return Codec(load_settings(None, sets, {}), READER, SystemClock()).prediction_encoder()
 
 
 def batch(one: Rows, version: LoadedVersion, *, times: int) -> Inferred:
     """Return the rows, so many times over."""
     scored = np.flatnonzero(np.array(one.is_scored * times))
+    kinds = (scored % len(one.partitions)).tolist()
     columns = [
-        pa.array([f"e{row % len(one.partitions)}" for row in scored.tolist()]),
-        pa.array([None if row % len(one.partitions) == 1 else "x" for row in scored.tolist()], pa.string()),
-        pa.array([1_000 + row % len(one.partitions) for row in scored.tolist()], READER.arrow_schema.field(2).type),
+        pa.array([f"e{kind}" for kind in kinds]),
+        pa.array([None if kind == 1 else "x" for kind in kinds], pa.string()),
+        pa.array([1_000 + kind for kind in kinds], READER.arrow_schema.field("event_time").type),
+        *(
+            pa.array([values[kind % len(values)] for kind in kinds], READER.arrow_schema.field(name).type)
+            for name, (_, values) in COPIED.items()
+        ),
     ]
+    keys = [pa.array([None if kind == 2 else f"k{kind}" for kind in kinds], pa.string()) for _ in KEYED]
     return Inferred(
         _records(one.partitions * times, is_retried=one.is_retried, every=len(one.partitions)),
         Served(Serving(3, version), Variant.STABLE),
-        pa.RecordBatch.from_arrays(columns, schema=READER.arrow_schema),
+        pa.RecordBatch.from_arrays([*columns, *keys], names=[*READER.arrow_schema.names, *map(key_column, KEYED)]),
         rows=scored,
         rejects=(),
         skipped=0,
@@ -173,9 +196,35 @@ def name(field: dict[str, object]) -> str:
 def test_few_rows_are_written_as_they_are_among_many(
     field: dict[str, object], version: LoadedVersion, tmp_path: Path
 ) -> None:
-    output = tmp_path / "output.avsc"
+    law_of(encoder_for(written(tmp_path, field)), version)
+
+
+@pytest.mark.parametrize("field", COPIED)
+def test_few_rows_of_a_field_that_is_passed_through_are_written_as_among_many(
+    field: str, version: LoadedVersion, tmp_path: Path
+) -> None:
+    output = written(tmp_path, {"name": "event_id", "type": "string"})
+    law_of(encoder_for(output, f"schemas.passthrough={field}"), version)
+
+
+@pytest.mark.parametrize("field", KEYED)
+@pytest.mark.parametrize("kind", ["string", ["null", "string"]], ids=str)
+def test_few_rows_of_a_field_out_of_the_key_are_written_as_among_many(
+    field: str, kind: object, version: LoadedVersion, tmp_path: Path
+) -> None:
+    output = written(tmp_path, {"name": field, "type": kind})
+    law_of(encoder_for(output, f"schemas.fields.{field}=key.user"), version)
+
+
+def written(folder: Path, field: dict[str, object]) -> Path:
+    """Write a prediction schema of one field."""
+    output = folder / "output.avsc"
     output.write_text(json.dumps({"type": "record", "name": "P", "fields": [field]}))
-    encoder = encoder_for(output)
+    return output
+
+
+def law_of(encoder: PredictionEncoder, version: LoadedVersion) -> None:
+    """Hold the encoder against itself: rows alone, and the same rows among many."""
 
     @given(one=rows())
     @settings(deadline=None, max_examples=30)

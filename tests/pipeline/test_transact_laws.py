@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from stream_infer.model import LoadedVersion
 from stream_infer.model.serving import Serving
 from stream_infer.pipeline import inbox as told
+from stream_infer.pipeline.limit import Allowed
 from stream_infer.records import Assigned, Partition
 from stream_infer.testing.device import LaterDevice
 from stream_infer.testing.producer import Fate
@@ -15,14 +16,22 @@ from tests.pipeline.rolled import ByKey, named
 from tests.pipeline.scored import TOPIC, Ground
 
 PARTITIONS = 2
+BAD = b"no event"
+ALL = Allowed(max_ratio=1.0, min_records=1, window_s=60.0)
 SETTLED = 40
 """Turns after which everything that was polled is committed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
+    """Of each `bad` rows the last is no event, where that is given."""
+
     partition: int
     rows: int
+    bad: int | None = None
+
+    def is_bad(self, row: int) -> bool:
+        return self.bad is not None and row % self.bad == self.bad - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,7 @@ PARTITION = st.integers(0, PARTITIONS - 1)
 STEPS = st.lists(
     st.one_of(
         st.builds(Poll, PARTITION, st.integers(1, 20)),
+        st.builds(Poll, PARTITION, st.integers(1, 20), st.integers(1, 4)),
         st.builds(Turn, st.sampled_from([0.0, 0.001, 0.02, 2.0])),
         st.builds(Turn, st.sampled_from([0.02, 2.0])),
         st.builds(Turn, st.sampled_from([0.02, 2.0]), rewinds=st.booleans()),
@@ -115,7 +125,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.loaded = replace(self.loaded, device=self.device)
-        self.ground = Ground(named(self.loaded, "a"), exactly_once=True)
+        self.ground = Ground(named(self.loaded, "a"), exactly_once=True, refusals=ALL)
         self.ground.transactions.is_late = self.is_late
         self.ground.inbox.put(told.Begin([self.assign(number) for number in range(PARTITIONS)]))
 
@@ -129,7 +139,8 @@ class World:
     def act(self, step: Step) -> None:
         match step:
             case Poll(partition, rows):
-                values = [self.ground.value(1.0, name=f"{partition}") for _ in range(rows)]
+                good = self.ground.value(1.0, name=f"{partition}")
+                values = [BAD if step.is_bad(row) else good for row in range(rows)]
                 offset, epoch = self.positions[partition], self.epochs[partition]
                 self.ground.poll(values, partition=partition, offset=offset, epoch=epoch)
                 self.positions[partition] += rows
@@ -185,6 +196,15 @@ class World:
             self.ground.inbox.put(told.Rewound([self.assign(number) for number in range(PARTITIONS)]))
 
     def seen(self, partition: int) -> list[int]:
+        """Return the offsets that were answered, those of dead letters last."""
+        return self.predicted(partition) + self.refused(partition)
+
+    def refused(self, partition: int) -> list[int]:
+        named = [dict(one.headers) for one in self.ground.dead_letters()]
+        found = [(one["__streams.errors.partition"], one["__streams.errors.offset"]) for one in named]
+        return [int(offset or b"") for number, offset in found if number == b"%d" % partition]
+
+    def predicted(self, partition: int) -> list[int]:
         predictions = self.ground.predictions()
         return [int(str(one["source_offset"])) for one in predictions if one["source_partition"] == partition]
 
@@ -205,6 +225,10 @@ AHEAD = [*SCORE, Turn(2.0), Poll(0, 20), Poll(1, 20), Turn(0.0), Turn(0.0)]
 @example(steps=[*AHEAD, Revoke(0, is_lost=False, is_member=True)], is_late=True)
 @example(steps=[*AHEAD, Revoke(1, is_lost=True, is_member=False)], is_late=True)
 @example(steps=[*AHEAD, Away(), LATE, Work(), LATE, LATE, LATE], is_late=True)
+@example(
+    steps=[*AHEAD, Poll(0, 9, bad=2), Turn(0.0), Poll(1, 3, bad=1), LATE, Fail(Fate.UNKNOWN_ROLLED_BACK), LATE],
+    is_late=True,
+)
 @example(steps=[*AHEAD, Fail(Fate.UNKNOWN_DONE), Answer(), LATE], is_late=True)
 @settings(deadline=None)
 def test_what_is_seen_is_what_is_committed_once_each_and_in_order(
@@ -228,4 +252,5 @@ def test_what_is_seen_is_what_is_committed_once_each_and_in_order(
         assert sorted(world.seen(partition)) == list(range(committed))
     assert world.ground.intake.given[0] == world.polled
     if not any(isinstance(step, Serve) for step in steps):
-        assert all(world.seen(partition) == sorted(world.seen(partition)) for partition in range(PARTITIONS))
+        for one in (world.predicted, world.refused):
+            assert all(one(partition) == sorted(one(partition)) for partition in range(PARTITIONS))
